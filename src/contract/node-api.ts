@@ -1,0 +1,135 @@
+// What the control plane asks of one host. In one process `main` hands `app` an object; later the same calls travel over HTTP.
+// All times are milliseconds, all sizes bytes unless the name says otherwise.
+import type { Duplex } from 'node:stream';
+
+/** Build failure reasons of reference c.8 plus the observed free-text ones (`code` absent there). */
+export type BuildReasonCode =
+  | 'S3_ACCESS_DENIED'
+  | 'S3_NO_SUCH_KEY'
+  | 'S3_NO_SUCH_BUCKET'
+  | 'S3_INVALID_OBJECT'
+  | 'ARCHIVE_DOCKERFILE_NOT_FOUND'
+  | 'ARCHIVE_INVALID'
+  | 'CONTAINER_BUILD_FAILED'
+  | 'DISK_STORAGE_FULL'
+  | 'READY_HOOK_FAILED'
+  | 'VALIDATE_HOOK_FAILED'
+  | 'APPLICATION_EXITED'
+  | 'INTERNAL_PLATFORM_ERROR';
+
+/** Hooks of an image. A timeout is present exactly when its hook is enabled; seconds, as the API has them. */
+export interface HookPlan {
+  /** 1–65535; required when any hook is enabled. */
+  port?: number;
+  readySeconds?: number;
+  validateSeconds?: number;
+  runSeconds?: number;
+  resumeSeconds?: number;
+  suspendSeconds?: number;
+  terminateSeconds?: number;
+}
+
+export interface BuildOrder {
+  /** UUID; also the name under which the host keeps the image. */
+  buildId: string;
+  imageName: string;
+  imageArn: string;
+  imageVersion: string;
+  region: string;
+  /** Path of the zip on this host; the control plane has fetched it. */
+  archivePath: string;
+  memoryMib: number;
+  vcpus: number;
+  diskMib: number;
+  environment: Record<string, string>;
+  hooks: HookPlan;
+  /** `ALL` OS capabilities inside the VM (reference c.6). */
+  allCapabilities: boolean;
+}
+
+export interface BuildOutcome {
+  /** Of the snapshot as kept. */
+  memorySnapshotBytes: number;
+  diskSnapshotBytes: number;
+  codeInstallBytes: number;
+  /** Milliseconds by stage, in order. */
+  stages: StageTimes;
+}
+
+/** Stage name → milliseconds, in the order they happened. */
+export type StageTimes = Record<string, number>;
+
+export interface LaunchOrder {
+  microvmId: string;
+  buildId: string;
+  /** For `/run`; the hook is called exactly when the image enables it. */
+  runHookPayload?: string;
+}
+
+export interface LaunchReport {
+  stages: StageTimes;
+  /** Which kinds of freshness were repaired before the application ran. */
+  repaired: string[];
+  /** `tcg` or `kvm`; `fake` for the fake driver. */
+  accelerator: string;
+}
+
+export interface SuspendReport {
+  stages: StageTimes;
+  /** Bytes on disk that this MicroVM alone occupies while it sleeps. */
+  asleepBytes: number;
+}
+
+export type EndCause =
+  | 'requested'
+  | 'application_exited'
+  | 'hook_failed'
+  | 'vmm_died'
+  | 'guest_crashed'
+  | 'host_restarted'
+  | 'snapshot_damaged';
+
+/** Why a MicroVM is no more. `what` is a sentence for `stateReason`. */
+export interface EndReason {
+  cause: EndCause;
+  what: string;
+}
+
+/** What really exists on the host, from its own files and processes. */
+export interface NodeMicrovm {
+  microvmId: string;
+  buildId: string;
+  state: 'running' | 'asleep';
+}
+
+export interface NodeInfo {
+  driver: 'qemu' | 'fake';
+  accelerator: string;
+  architecture: 'X86_64' | 'ARM_64';
+}
+
+/** One host. Every call rejects with a Fault; none leaves a half-made MicroVM behind. */
+export interface NodeClient {
+  info(): NodeInfo;
+  /** Builds, boots, snapshots. Rejects with `build_failed` ({reason: BuildReasonCode, what}). `onLog` gets the log as text. */
+  build(order: BuildOrder, onLog: (text: string) => void, signal?: AbortSignal): Promise<BuildOutcome>;
+  /** The build log so far, oldest first; empty when there is none. */
+  buildLog(buildId: string): Promise<string>;
+  /** Restores, repairs freshness, calls `/run`. Rejects with `hook_failed` when `/run` fails; nothing is left then. */
+  launch(order: LaunchOrder): Promise<LaunchReport>;
+  /** Calls `/suspend`, closes connections, snapshots, ends the VMM. On `hook_failed` the MicroVM still runs. */
+  suspend(microvmId: string): Promise<SuspendReport>;
+  /** Restores from the last snapshot, repairs freshness, calls `/resume`. Rejects with `snapshot_corrupt` naming the file. */
+  resume(microvmId: string): Promise<LaunchReport>;
+  /** Calls `/terminate` if it runs and the hook is enabled, ends it, removes its files. Idempotent. */
+  terminate(microvmId: string): Promise<void>;
+  /** A byte stream to 127.0.0.1:port inside a running MicroVM. Rejects with `guest_failed` when nothing listens. */
+  open(microvmId: string, port: number, signal?: AbortSignal): Promise<Duplex>;
+  /** Tells about every MicroVM that ended without `terminate` having been called. */
+  onEnded(listener: (microvmId: string, reason: EndReason) => void): void;
+  /** What exists now. */
+  list(): NodeMicrovm[];
+  deleteImage(buildId: string): Promise<void>;
+  /** Ends everything this host runs without saving it and removes namespaces and temporary files. Suspend first what must survive. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,28 @@
+// A slot: one network namespace with a tap for a VM and a way for the host to reach the guest. All slots look alike to the guest.
+
+/** Fixed addresses, the same in every slot, so that a snapshot fits any of them. */
+export const guestNetwork = {
+  guestAddress: '10.111.0.2',
+  gatewayAddress: '10.111.0.1',
+  prefixLength: 30,
+  guestMac: '02:57:42:00:00:02',
+  gatewayMac: '02:57:42:00:00:01',
+  /** TCP port of the agent's relay, on the guest address. */
+  relayPort: 61999,
+} as const;
+
+export interface Slot {
+  readonly index: number;
+  readonly namespace: string;
+  readonly tap: string;
+  readonly guestMac: string;
+  /** Where the host dials to reach the relay inside the guest. */
+  readonly relay: { host: string; port: number };
+  /** Removes the namespace; a used slot is never given out again. Idempotent. */
+  release(): Promise<void>;
+}
+
+/** Slots made ahead. */
+export interface SlotPool extends AsyncDisposable {
+  acquire(signal?: AbortSignal): Promise<Slot>;
+}

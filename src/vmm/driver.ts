@@ -1,0 +1,131 @@
+// One VM on this machine. A driver boots, snapshots and restores; `qemu/` is the real one, `fake/` keeps the same rules without a VM.
+// Times in milliseconds, sizes in bytes unless named otherwise.
+import type { Duplex } from 'node:stream';
+import type { StageTimes } from '../contract/node-api.ts';
+
+export type Accelerator = 'tcg' | 'kvm';
+
+/** How a VM is wired. The net room makes these; the driver knows no more of the network. */
+export interface Wire {
+  /** Network namespace the VMM runs in. */
+  namespace: string;
+  tap: string;
+  guestMac: string;
+  /** Where the host reaches the guest agent's relay. */
+  relay: { host: string; port: number };
+}
+
+export interface MachineSize {
+  memoryMib: number;
+  vcpus: number;
+}
+
+/** The application of an image, as the container engine configured it. */
+export interface AppPlan {
+  argv: string[];
+  environment: Record<string, string>;
+  workingDirectory: string;
+  /** `uid`, `uid:gid`, `name` or `name:group`; empty means root. */
+  user: string;
+  allCapabilities: boolean;
+}
+
+export interface BootOrder {
+  /** Empty directory of this VM alone, for sockets and temporary files. */
+  runDirectory: string;
+  size: MachineSize;
+  /** Read-only root disk, raw ext4. */
+  rootDisk: string;
+  /** Where the overlay written during initialization is made (qcow2). */
+  initDisk: string;
+  wire?: Wire;
+  /** Gets the console (kernel, agent, application output) as it comes. */
+  onConsole?: (text: Buffer) => void;
+  signal?: AbortSignal;
+}
+
+export interface RestoreOrder {
+  runDirectory: string;
+  /** Directory of the image: manifest, memory, device state, disks. */
+  image: string;
+  /** Directory of the sleeping VM's snapshot; absent for a launch. */
+  snapshot?: string;
+  /** Directory that holds the VM's own disk layers; a new layer is made there. */
+  disks: string;
+  wire?: Wire;
+  freshness: Freshness;
+  onConsole?: (text: Buffer) => void;
+  signal?: AbortSignal;
+}
+
+/** What makes a restored guest itself again. Sent before its application runs. */
+export interface Freshness {
+  /** 32 hex digits. */
+  machineId: string;
+  /** UUID. */
+  bootId: string;
+  hostname: string;
+}
+
+export type MachineEndCause = 'requested' | 'application_exited' | 'guest_crashed' | 'vmm_died';
+
+export interface MachineEnd {
+  cause: MachineEndCause;
+  /** Sentence for people. */
+  what: string;
+  /** Exit code of the application, when that is why. */
+  exitCode?: number;
+  /** Last part of the console. */
+  consoleTail: string;
+}
+
+export interface MachineStatistics {
+  /** Resident bytes of the VMM and CPU time it used. */
+  residentBytes: number;
+  cpuMs: number;
+}
+
+/** A live guest, as its agent answers. Every answer is parsed with limits: the guest is hostile. */
+export interface Guest {
+  /** First boot only: starts the application. */
+  start(plan: AppPlan): Promise<void>;
+  /** Is something listening on this TCP port inside the guest? */
+  listening(port: number): Promise<boolean>;
+  /** POSTs a lifecycle hook over the guest's loopback. Resolves with the HTTP status; rejects with `deadline_exceeded` or `guest_failed`. */
+  hook(port: number, name: string, body: string | undefined, timeoutMs: number): Promise<number>;
+  /** A byte stream to 127.0.0.1:port. Rejects with `guest_failed` when nothing listens. */
+  open(port: number, signal?: AbortSignal): Promise<Duplex>;
+}
+
+export interface SuspendResult {
+  stages: StageTimes;
+  /** Bytes of the snapshot directory plus the VM's disk layers. */
+  bytes: number;
+}
+
+/** One VM that runs (or has ended). */
+export interface Machine extends AsyncDisposable {
+  readonly pid: number;
+  readonly guest: Guest;
+  /** Stage times of how it came to run. */
+  readonly stages: StageTimes;
+  /** What freshness was repaired; empty after a boot. */
+  readonly repaired: string[];
+  /** Resolves once, when the VMM is gone. Never rejects. */
+  readonly ended: Promise<MachineEnd>;
+  /** Freezes the application, saves memory and device state as an image into `directory`, ends the VMM. */
+  saveImage(directory: string): Promise<StageTimes>;
+  /** Saves what differs from the image into `directory` (made whole or not at all), ends the VMM. On failure the VM runs on. */
+  suspend(directory: string): Promise<SuspendResult>;
+  /** Ends the VMM at once. Idempotent. */
+  kill(): Promise<void>;
+  statistics(): Promise<MachineStatistics>;
+}
+
+export interface Driver extends AsyncDisposable {
+  readonly name: 'qemu' | 'fake';
+  readonly accelerator: Accelerator | 'fake';
+  boot(order: BootOrder): Promise<Machine>;
+  /** Resolves when the guest is fresh and its application runs. */
+  restore(order: RestoreOrder): Promise<Machine>;
+}
