@@ -16,7 +16,11 @@ export class ManualClock implements Clock {
   after(delayMs: number, fn: () => void): Timer {
     const entry = { at: this.#now + delayMs, fn };
     this.#waiting.push(entry);
-    return { cancel: () => void (this.#waiting = this.#waiting.filter((other) => other !== entry)) };
+    return {
+      cancel: () => {
+        this.#waiting = this.#waiting.filter((other) => other !== entry);
+      },
+    };
   }
 
   /** Moves time forward, firing what falls due in order, and lets pending promises settle after each. */

@@ -10,7 +10,7 @@ const allowed: Record<string, readonly string[]> = {
   config: ['lib'],
   contract: ['lib'],
   store: ['lib', 'contract'],
-  objects: ['lib'],
+  objects: ['contract', 'lib'],
   vmm: ['lib', 'contract'],
   net: ['lib'],
   build: ['vmm', 'net', 'objects', 'contract', 'lib'],
