@@ -20,13 +20,13 @@ export type BuildReasonCode =
 /** Hooks of an image. A timeout is present exactly when its hook is enabled; seconds, as the API has them. */
 export interface HookPlan {
   /** 1–65535; required when any hook is enabled. */
-  port?: number;
-  readySeconds?: number;
-  validateSeconds?: number;
-  runSeconds?: number;
-  resumeSeconds?: number;
-  suspendSeconds?: number;
-  terminateSeconds?: number;
+  port?: number | undefined;
+  readySeconds?: number | undefined;
+  validateSeconds?: number | undefined;
+  runSeconds?: number | undefined;
+  resumeSeconds?: number | undefined;
+  suspendSeconds?: number | undefined;
+  terminateSeconds?: number | undefined;
 }
 
 export interface BuildOrder {

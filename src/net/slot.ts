@@ -16,6 +16,8 @@ export interface Slot {
   readonly namespace: string;
   readonly tap: string;
   readonly guestMac: string;
+  /** User that owns the tap and runs the VMM. */
+  readonly uid: number;
   /** Where the host dials to reach the relay inside the guest. */
   readonly relay: { host: string; port: number };
   /** Removes the namespace; a used slot is never given out again. Idempotent. */

@@ -13,6 +13,8 @@ export interface Wire {
   guestMac: string;
   /** Where the host reaches the guest agent's relay. */
   relay: { host: string; port: number };
+  /** The VMM runs as this user; the tap belongs to it. */
+  uid: number;
 }
 
 export interface MachineSize {
@@ -33,11 +35,11 @@ export interface AppPlan {
 export interface BootOrder {
   /** Empty directory of this VM alone, for sockets and temporary files. */
   runDirectory: string;
+  /** Empty directory that becomes the image: the driver puts the root disk, the initialization layer and, at `saveImage`, the snapshot there. */
+  image: string;
   size: MachineSize;
-  /** Read-only root disk, raw ext4. */
+  /** Root disk as the build made it, raw ext4; the driver keeps its own packed copy in `image`. */
   rootDisk: string;
-  /** Where the overlay written during initialization is made (qcow2). */
-  initDisk: string;
   wire?: Wire;
   /** Gets the console (kernel, agent, application output) as it comes. */
   onConsole?: (text: Buffer) => void;
@@ -97,6 +99,12 @@ export interface Guest {
   open(port: number, signal?: AbortSignal): Promise<Duplex>;
 }
 
+export interface ImageSizes {
+  memoryBytes: number;
+  diskBytes: number;
+  stages: StageTimes;
+}
+
 export interface SuspendResult {
   stages: StageTimes;
   /** Bytes of the snapshot directory plus the VM's disk layers. */
@@ -113,8 +121,8 @@ export interface Machine extends AsyncDisposable {
   readonly repaired: string[];
   /** Resolves once, when the VMM is gone. Never rejects. */
   readonly ended: Promise<MachineEnd>;
-  /** Freezes the application, saves memory and device state as an image into `directory`, ends the VMM. */
-  saveImage(directory: string): Promise<StageTimes>;
+  /** After `boot` only: freezes the application, completes the image directory (manifest last), ends the VMM. */
+  saveImage(): Promise<ImageSizes>;
   /** Saves what differs from the image into `directory` (made whole or not at all), ends the VMM. On failure the VM runs on. */
   suspend(directory: string): Promise<SuspendResult>;
   /** Ends the VMM at once. Idempotent. */

@@ -1,0 +1,3 @@
+module waterbear/seal
+
+go 1.19

@@ -1,0 +1,46 @@
+// What a host must know of an image beside its snapshot: which hooks its VMs have.
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { BuildOrder } from '../contract/node-api.ts';
+import { writeDurably } from '../lib/durable-file.ts';
+import { Fault } from '../lib/errors.ts';
+
+const seconds = z.number().int().positive().optional();
+const schema = z.object({
+  format: z.literal(1),
+  buildId: z.string(),
+  imageArn: z.string(),
+  imageVersion: z.string(),
+  hooks: z.object({
+    port: z.number().int().optional(),
+    readySeconds: seconds,
+    validateSeconds: seconds,
+    runSeconds: seconds,
+    resumeSeconds: seconds,
+    suspendSeconds: seconds,
+    terminateSeconds: seconds,
+  }),
+});
+
+export type ImageRecord = z.infer<typeof schema>;
+
+const name = 'image.json';
+
+export async function writeImageRecord(directory: string, order: BuildOrder): Promise<void> {
+  const { buildId, imageArn, imageVersion, hooks } = order;
+  await writeDurably(join(directory, name), JSON.stringify({ format: 1, buildId, imageArn, imageVersion, hooks }));
+}
+
+/** Rejects with `not_found` when there is no such image, `snapshot_corrupt` when its record cannot be read. */
+export async function readImageRecord(directory: string): Promise<ImageRecord> {
+  const file = join(directory, name);
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new Fault('not_found', { what: `This host has no image at ${file}.`, kind: 'image' }, cause);
+  });
+  try {
+    return schema.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new Fault('snapshot_corrupt', { file, why: 'it is not an image record of format 1' }, cause);
+  }
+}

@@ -1,0 +1,30 @@
+// The log of an image build: kept in a file with a limit, handed on live.
+import { appendFile, mkdir, readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+const maxLogBytes = 4 << 20;
+
+export interface BuildLog {
+  write(text: string): void;
+  /** Resolves when everything is in the file. */
+  flush(): Promise<void>;
+}
+
+export async function openBuildLog(path: string, onText: (text: string) => void): Promise<BuildLog> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  let written = 0;
+  let last: Promise<void> = Promise.resolve();
+  return {
+    write(text) {
+      onText(text);
+      if (written > maxLogBytes) return;
+      written += text.length;
+      const line = written > maxLogBytes ? '\n--- the log is longer than its limit; the rest is left out\n' : text;
+      last = last.then(() => appendFile(path, line, { mode: 0o600 })).catch(() => {});
+    },
+    flush: () => last,
+  };
+}
+
+/** Empty when there is none. */
+export const readBuildLog = (path: string): Promise<string> => readFile(path, 'utf8').catch(() => '');

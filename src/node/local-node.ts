@@ -1,0 +1,131 @@
+// One host in this process: its images, its MicroVMs, the driver that runs them and the slots they are wired to.
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Builder, buildImage } from '../build/build-image.ts';
+import { readImageRecord } from '../build/image-record.ts';
+import type { Readiness } from '../build/readiness.ts';
+import type { BuildOrder, EndReason, LaunchOrder, NodeClient } from '../contract/node-api.ts';
+import { Fault, isFault } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
+import type { SlotPool } from '../net/slot.ts';
+import type { Driver } from '../vmm/driver.ts';
+import { openBuildLog, readBuildLog } from './build-log.ts';
+import type { NodeLayout } from './layout.ts';
+import { recover } from './recover.ts';
+import { Resident, type ResidentTools } from './resident.ts';
+import { newRecord, writeRecord } from './vm-record.ts';
+
+export interface LocalNodeParts {
+  driver: Driver;
+  builder: Builder;
+  /** Absent for the fake driver. */
+  slots: SlotPool | undefined;
+  layout: NodeLayout;
+  readiness: Readiness;
+  log: Log;
+}
+
+/** Starts the host: clears leftovers, finds what sleeps. */
+export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient> {
+  const { driver, layout, log } = parts;
+  const residents = new Map<string, Resident>();
+  const listeners: ((microvmId: string, reason: EndReason) => void)[] = [];
+  const tools: ResidentTools = {
+    ...parts,
+    onEnded(microvmId, reason) {
+      residents.delete(microvmId);
+      log.warn('microvm_ended', { microvmId, ...reason });
+      for (const listener of listeners) listener(microvmId, reason);
+    },
+  };
+  const imageDirectory = (buildId: string): string => join(layout.images, buildId);
+  const logPath = (buildId: string): string => join(layout.logs, `${buildId}.log`);
+  const resident = (microvmId: string): Resident => {
+    const found = residents.get(microvmId);
+    if (!found) throw new Fault('not_found', { what: `This host has no MicroVM ${microvmId}.`, kind: 'microvm' });
+    return found;
+  };
+  for (const { record, generation } of await recover(layout, log)) {
+    const image = await readImageRecord(imageDirectory(record.buildId)).catch(() => undefined);
+    const hooks = image?.hooks ?? {};
+    residents.set(record.microvmId, new Resident(tools, record, imageDirectory(record.buildId), hooks, generation));
+  }
+
+  return {
+    info: () => ({
+      driver: driver.name,
+      accelerator: driver.accelerator,
+      architecture: process.arch === 'arm64' ? 'ARM_64' : 'X86_64',
+    }),
+
+    async build(order: BuildOrder, onLog, signal) {
+      const buildLog = await openBuildLog(logPath(order.buildId), onLog);
+      const buildTools = { ...parts, runDirectory: `${layout.run}/b-${order.buildId.slice(0, 8)}` };
+      try {
+        return await buildImage(
+          buildTools,
+          order,
+          imageDirectory(order.buildId),
+          (text) => buildLog.write(text),
+          signal,
+        );
+      } catch (error) {
+        buildLog.write(`--- failed: ${error instanceof Error ? error.message : error}\n`);
+        throw error;
+      } finally {
+        await buildLog.flush();
+      }
+    },
+
+    buildLog: (buildId) => readBuildLog(logPath(buildId)),
+
+    async launch(order: LaunchOrder) {
+      const { microvmId, buildId } = order;
+      if (residents.has(microvmId)) throw new Fault('conflict', { what: `${microvmId} exists already.` });
+      const image = await readImageRecord(imageDirectory(buildId));
+      const record = newRecord(microvmId, buildId);
+      const made = new Resident(tools, record, imageDirectory(buildId), image.hooks, 0);
+      residents.set(microvmId, made);
+      try {
+        await writeRecord(layout, record);
+        return await made.wake('run', JSON.stringify({ microvmId, runHookPayload: order.runHookPayload ?? '' }));
+      } catch (error) {
+        residents.delete(microvmId);
+        await made.remove();
+        throw error;
+      }
+    },
+
+    suspend: async (microvmId) => resident(microvmId).sleep(),
+    resume: async (microvmId) => resident(microvmId).wake('resume'),
+
+    async terminate(microvmId) {
+      const found = residents.get(microvmId);
+      if (!found) return;
+      await found.end();
+      residents.delete(microvmId);
+    },
+
+    open: async (microvmId, port, signal) => resident(microvmId).machine.guest.open(port, signal),
+
+    onEnded: (listener) => void listeners.push(listener),
+
+    list: () =>
+      [...residents.values()].map(({ record, state }) => ({
+        microvmId: record.microvmId,
+        buildId: record.buildId,
+        state,
+      })),
+
+    async deleteImage(buildId) {
+      await rm(imageDirectory(buildId), { recursive: true, force: true });
+      await rm(logPath(buildId), { force: true });
+    },
+
+    async close() {
+      const results = await Promise.allSettled([...residents.values()].map((one) => one.kill()));
+      for (const result of results) if (result.status === 'rejected' && !isFault(result.reason)) throw result.reason;
+      await rm(layout.run, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,170 @@
+// One MicroVM of this host, awake or asleep, and the steps that change which. Steps of one MicroVM never overlap: the control plane asks one at a time,
+// and `busy` refuses what would.
+import { rm } from 'node:fs/promises';
+import type { EndReason, HookPlan, LaunchReport, SuspendReport } from '../contract/node-api.ts';
+import { describe, Fault } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
+import { startStopwatch } from '../lib/stopwatch.ts';
+import type { Slot, SlotPool } from '../net/slot.ts';
+import type { Driver, Machine } from '../vmm/driver.ts';
+import { callHook } from './hooks.ts';
+import { type NodeLayout, vmPaths } from './layout.ts';
+import type { VmRecord } from './vm-record.ts';
+
+export interface ResidentTools {
+  driver: Driver;
+  slots: SlotPool | undefined;
+  layout: NodeLayout;
+  log: Log;
+  /** Called when the MicroVM is no more and nobody asked for that. */
+  onEnded(microvmId: string, reason: EndReason): void;
+}
+
+export class Resident {
+  readonly record: VmRecord;
+  readonly #tools: ResidentTools;
+  readonly #image: string;
+  readonly #hooks: HookPlan;
+  /** Of the newest whole snapshot; 0 before the first. */
+  #generation: number;
+  #awake: { machine: Machine; slot: Slot | undefined } | undefined;
+  #busy = false;
+
+  constructor(tools: ResidentTools, record: VmRecord, image: string, hooks: HookPlan, generation: number) {
+    this.#tools = tools;
+    this.record = record;
+    this.#image = image;
+    this.#hooks = hooks;
+    this.#generation = generation;
+  }
+
+  get state(): 'running' | 'asleep' {
+    return this.#awake ? 'running' : 'asleep';
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  get machine(): Machine {
+    if (!this.#awake) throw new Fault('guest_failed', { what: 'is asleep' });
+    return this.#awake.machine;
+  }
+
+  /** From the image, or from the last snapshot. On failure nothing runs; an older snapshot stays good. */
+  wake(hook: 'run' | 'resume', hookBody?: string): Promise<LaunchReport> {
+    return this.#alone(async () => {
+      if (this.#awake) throw new Fault('conflict', { what: `${this.record.microvmId} already runs.` });
+      const { driver, slots, layout } = this.#tools;
+      const stopwatch = startStopwatch();
+      const paths = vmPaths(layout, this.record.microvmId);
+      const slot = await slots?.acquire();
+      let machine: Machine | undefined;
+      stopwatch.lap('slot');
+      try {
+        machine = await driver.restore({
+          runDirectory: `${layout.run}/${this.record.microvmId.slice(-12)}`,
+          image: this.#image,
+          ...(this.#generation > 0 ? { snapshot: paths.snapshot(this.#generation) } : {}),
+          disks: paths.disks,
+          ...(slot ? { wire: slot } : {}),
+          freshness: this.record.identity,
+        });
+        stopwatch.lap('restore');
+        if (await callHook(machine.guest, this.#hooks, hook, hookBody)) stopwatch.lap('hook');
+      } catch (error) {
+        await machine?.kill();
+        await slot?.release();
+        throw error;
+      }
+      this.#awake = { machine, slot };
+      void machine.ended.then((end) => this.#onMachineEnd(machine, { cause: end.cause, what: end.what }));
+      return {
+        stages: { ...stopwatch.stages(), ...machine.stages },
+        repaired: machine.repaired,
+        accelerator: driver.accelerator,
+      };
+    });
+  }
+
+  /** On failure it still runs, or, when the VMM was already gone, sleeps at its previous snapshot or has ended. */
+  sleep(): Promise<SuspendReport> {
+    return this.#alone(async () => {
+      const { machine, slot } = this.#running();
+      const stopwatch = startStopwatch();
+      const paths = vmPaths(this.#tools.layout, this.record.microvmId);
+      if (await callHook(machine.guest, this.#hooks, 'suspend')) stopwatch.lap('hook');
+      const next = this.#generation + 1;
+      const result = await machine.suspend(paths.snapshot(next));
+      stopwatch.lap('suspend');
+      this.#awake = undefined;
+      const previous = this.#generation;
+      this.#generation = next;
+      if (previous > 0) await rm(paths.snapshot(previous), { recursive: true, force: true });
+      this.#release(slot);
+      return { stages: { ...stopwatch.stages(), ...result.stages }, asleepBytes: result.bytes };
+    });
+  }
+
+  /** Ends it and removes its files. */
+  end(): Promise<void> {
+    return this.#alone(async () => {
+      if (this.#awake) {
+        const { machine, slot } = this.#awake;
+        await callHook(machine.guest, this.#hooks, 'terminate').catch((error: unknown) => {
+          this.#tools.log.warn('terminate_hook_failed', { microvmId: this.record.microvmId, why: describe(error) });
+        });
+        this.#awake = undefined;
+        await machine.kill();
+        this.#release(slot);
+      }
+      await this.remove();
+    });
+  }
+
+  /** Ends the VMM only; what sleeps stays. */
+  async kill(): Promise<void> {
+    const awake = this.#awake;
+    this.#awake = undefined;
+    await awake?.machine.kill();
+    await awake?.slot?.release();
+  }
+
+  async remove(): Promise<void> {
+    await rm(vmPaths(this.#tools.layout, this.record.microvmId).directory, { recursive: true, force: true });
+  }
+
+  #running(): { machine: Machine; slot: Slot | undefined } {
+    if (!this.#awake) throw new Fault('conflict', { what: `${this.record.microvmId} does not run.` });
+    return this.#awake;
+  }
+
+  async #alone<T>(step: () => Promise<T>): Promise<T> {
+    if (this.#busy)
+      throw new Fault('conflict', { what: `${this.record.microvmId} is in the middle of another change.` });
+    this.#busy = true;
+    try {
+      return await step();
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  /** The slot's removal is nobody's latency. */
+  #release(slot: Slot | undefined): void {
+    slot
+      ?.release()
+      .catch((error: unknown) =>
+        this.#tools.log.error('slot_not_released', { slot: slot.index, why: describe(error) }),
+      );
+  }
+
+  async #onMachineEnd(machine: Machine, reason: { cause: EndReason['cause']; what: string }): Promise<void> {
+    if (this.#awake?.machine !== machine || reason.cause === 'requested') return;
+    const { slot } = this.#awake;
+    this.#awake = undefined;
+    this.#release(slot);
+    await this.remove();
+    this.#tools.onEnded(this.record.microvmId, reason);
+  }
+}

@@ -1,0 +1,45 @@
+// What the host writes down about a MicroVM before it makes anything for it, so that a start after a crash knows what it finds.
+import { randomUUID } from 'node:crypto';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { writeDurably } from '../lib/durable-file.ts';
+import type { Freshness } from '../vmm/driver.ts';
+import { type NodeLayout, vmPaths } from './layout.ts';
+
+const schema = z.object({
+  format: z.literal(1),
+  microvmId: z.string(),
+  buildId: z.string(),
+  identity: z.object({ machineId: z.string(), bootId: z.string(), hostname: z.string() }),
+});
+
+export type VmRecord = z.infer<typeof schema>;
+
+/** A new identity; it stays the same over all sleeps of the MicroVM. */
+export function newRecord(microvmId: string, buildId: string): VmRecord {
+  const machineId = randomUUID().replaceAll('-', '');
+  const identity: Freshness = { machineId, bootId: randomUUID(), hostname: microvmId.slice(0, 63) };
+  return { format: 1, microvmId, buildId, identity };
+}
+
+export async function writeRecord(layout: NodeLayout, record: VmRecord): Promise<void> {
+  const paths = vmPaths(layout, record.microvmId);
+  await mkdir(paths.disks, { recursive: true, mode: 0o700 });
+  await writeDurably(paths.record, JSON.stringify(record));
+}
+
+/** Undefined when there is no readable record. */
+export async function readRecord(layout: NodeLayout, microvmId: string): Promise<VmRecord | undefined> {
+  const text = await readFile(vmPaths(layout, microvmId).record, 'utf8').catch(() => '');
+  try {
+    return schema.parse(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}
+
+/** The newest whole snapshot's generation; 0 when it never slept. */
+export async function newestGeneration(layout: NodeLayout, microvmId: string): Promise<number> {
+  const names = await readdir(vmPaths(layout, microvmId).directory).catch(() => []);
+  return Math.max(0, ...names.map((name) => Number(/^sleep-(\d+)$/.exec(name)?.[1] ?? 0)));
+}

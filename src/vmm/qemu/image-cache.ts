@@ -1,0 +1,107 @@
+// Images in use on this host: verified once when they enter, their memory held in a sealed memfd that every VM maps copy-on-write.
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { checkEngine, type EngineRecord, fileOf, type Manifest, readManifest, verifyFile } from './manifest.ts';
+import { createMemoryFile, type MemoryFile } from './memfd.ts';
+import { pageBytes, readPageRuns } from './page-runs.ts';
+import { put } from './process-memory.ts';
+
+export interface LoadedImage {
+  directory: string;
+  manifest: Manifest;
+  /** SHA-256 of the manifest file: what snapshots of its VMs refer to. */
+  id: string;
+  memory: MemoryFile;
+  /** Device state, verified. */
+  statePath: string;
+}
+
+/** Files of an image beside its disk layers. */
+export const imageFiles = { memory: 'memory.pages', state: 'device-state' } as const;
+
+/** Held by every VM as long as it lives. */
+export interface ImageLease {
+  readonly image: LoadedImage;
+  /** Idempotent. */
+  release(): void;
+}
+
+interface Entry {
+  loading: Promise<LoadedImage>;
+  leases: number;
+}
+
+/** Keeps images that are in use, and the `keep` most recently used ones of the others. */
+export class ImageCache {
+  readonly #helper: string;
+  readonly #engine: (network: EngineRecord['network']) => EngineRecord;
+  readonly #keep: number;
+  /** By directory, least recently used first. */
+  readonly #entries = new Map<string, Entry>();
+
+  constructor(helper: string, engine: (network: EngineRecord['network']) => EngineRecord, keep: number) {
+    this.#helper = helper;
+    this.#engine = engine;
+    this.#keep = keep;
+  }
+
+  /** Loads and verifies on first use. Rejects with `snapshot_corrupt` or `snapshot_incompatible`. */
+  async acquire(directory: string): Promise<ImageLease> {
+    const entry = this.#entries.get(directory) ?? { loading: this.#load(directory), leases: 0 };
+    this.#entries.delete(directory);
+    this.#entries.set(directory, entry);
+    entry.leases++;
+    try {
+      const image = await entry.loading;
+      let held = true;
+      const release = (): void => {
+        if (!held) return;
+        held = false;
+        entry.leases--;
+        this.#trim(this.#keep);
+      };
+      return { image, release };
+    } catch (error) {
+      entry.leases--;
+      if (this.#entries.get(directory) === entry) this.#entries.delete(directory);
+      throw error;
+    }
+  }
+
+  /** Gives back the memory of everything that is not in use. */
+  close(): void {
+    this.#trim(0);
+  }
+
+  #trim(keep: number): void {
+    const idle = [...this.#entries].filter(([, entry]) => entry.leases === 0);
+    for (const [directory, entry] of idle.slice(0, Math.max(0, idle.length - keep))) {
+      this.#entries.delete(directory);
+      entry.loading.then(
+        ({ memory }) => memory.close(),
+        () => {},
+      );
+    }
+  }
+
+  async #load(directory: string): Promise<LoadedImage> {
+    const manifest = await readManifest(directory);
+    checkEngine(manifest.engine, this.#engine(manifest.engine.network));
+    for (const file of manifest.files)
+      if (file.name !== imageFiles.memory) await verifyFile(directory, file, { always: true });
+    fileOf(manifest, directory, imageFiles.state);
+    const bytes = manifest.memoryMib * 1024 * 1024;
+    const record = fileOf(manifest, directory, imageFiles.memory);
+    const id = createHash('sha256')
+      .update(await readFile(join(directory, 'manifest.json')))
+      .digest('hex');
+    const path = join(directory, imageFiles.memory);
+    const memory = await createMemoryFile(this.#helper, `wb-${id.slice(0, 16)}`, bytes, { sealed: true }, (fd) =>
+      readPageRuns(path, { totalPages: bytes / pageBytes, sha256: record.sha256 }, (run) =>
+        put(fd, run.data, run.firstPage * pageBytes),
+      ),
+    );
+    return { directory, manifest, id, memory, statePath: join(directory, imageFiles.state) };
+  }
+}

@@ -1,0 +1,175 @@
+// A live QEMU VM: its guest, how it ends, and how it is put to sleep.
+import { readFile } from 'node:fs/promises';
+import { within } from '../../lib/deadline.ts';
+import { describe, Fault } from '../../lib/errors.ts';
+import { type Stopwatch, startStopwatch } from '../../lib/stopwatch.ts';
+import type { ImageSizes, Machine, MachineEnd, MachineStatistics, SuspendResult } from '../driver.ts';
+import type { GuestClient } from '../guest-client.ts';
+import { ConsoleTail } from './console-tail.ts';
+import type { VmmExit, VmmProcess } from './vmm-process.ts';
+
+const quitDeadlineMs = 10_000;
+
+/** What differs between a VM that makes an image and one that was restored. */
+export interface Saver {
+  /** Called while the VM is stopped: writes what must be read from the live process. */
+  capture(process: VmmProcess, stopwatch: Stopwatch): Promise<void>;
+  /** Called when the process is gone: makes the snapshot whole. */
+  complete(stopwatch: Stopwatch): Promise<void>;
+  /** Undoes `capture` after a failure. */
+  abandon(): Promise<void>;
+}
+
+export interface MachineParts {
+  process: VmmProcess;
+  guest: GuestClient;
+  stages: Record<string, number>;
+  repaired: string[];
+  onConsole: ((text: Buffer) => void) | undefined;
+  imageSaver: (() => Saver & { sizes(): Omit<ImageSizes, 'stages'> }) | undefined;
+  suspendSaver: ((directory: string) => Saver & { bytes(): Promise<number> }) | undefined;
+  /** Gives back what the VM held on this host; called once when the process is gone. */
+  release: () => Promise<void>;
+}
+
+export class QemuMachine implements Machine {
+  readonly guest: GuestClient;
+  readonly stages: Record<string, number>;
+  readonly repaired: string[];
+  readonly ended: Promise<MachineEnd>;
+  readonly #parts: MachineParts;
+  readonly #tail = new ConsoleTail();
+  #cause: Omit<MachineEnd, 'consoleTail'> | undefined;
+  #saving = false;
+
+  constructor(parts: MachineParts) {
+    this.#parts = parts;
+    this.guest = parts.guest;
+    this.stages = parts.stages;
+    this.repaired = parts.repaired;
+    const { process } = parts;
+    for (const stream of [process.console, process.log]) {
+      stream.on('data', (chunk: Buffer) => {
+        this.#tail.add(chunk);
+        parts.onConsole?.(chunk);
+      });
+      stream.on('error', () => {});
+    }
+    process.qmp.on('event', (name, data) => this.#onEvent(name, data));
+    parts.guest.on('exited', ({ exitCode, signal }) => {
+      const how = signal ? `Signal: ${signal}` : `Exit Code: ${exitCode ?? 0}`;
+      const end = { cause: 'application_exited', what: `Container Stopped with ${how}` } as const;
+      this.#endBecause({ ...end, ...(exitCode === undefined ? {} : { exitCode }) });
+    });
+    this.ended = process.exited.then((exit) => this.#finish(exit));
+  }
+
+  get pid(): number {
+    return this.#parts.process.pid;
+  }
+
+  async saveImage(): Promise<ImageSizes> {
+    const saver = this.#parts.imageSaver?.();
+    if (!saver) throw new Fault('internal', { what: 'Only a VM that was booted can become an image.' });
+    const stages = await this.#save(saver);
+    return { ...saver.sizes(), stages };
+  }
+
+  async suspend(directory: string): Promise<SuspendResult> {
+    const saver = this.#parts.suspendSaver?.(directory);
+    if (!saver) throw new Fault('internal', { what: 'A VM that was booted becomes an image, not a snapshot.' });
+    const stages = await this.#save(saver);
+    return { stages, bytes: await saver.bytes() };
+  }
+
+  async kill(): Promise<void> {
+    this.#cause ??= { cause: 'requested', what: 'It was ended on request.' };
+    await this.#parts.process.kill();
+    await this.ended;
+  }
+
+  async statistics(): Promise<MachineStatistics> {
+    const [statm, stat] = await Promise.all(
+      ['statm', 'stat'].map((name) => readFile(`/proc/${this.pid}/${name}`, 'utf8')),
+    );
+    const residentPages = Number(statm?.split(' ')[1]);
+    const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ') ?? [];
+    // Clock ticks of 10 ms: USER_HZ is 100 on every Linux that QEMU runs on.
+    return { residentBytes: residentPages * 4096, cpuMs: (Number(fields[11]) + Number(fields[12])) * 10 };
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.kill();
+  }
+
+  /** Every failure before the process ends leads back to a running VM; the snapshot is whole or absent. */
+  async #save(saver: Saver): Promise<Record<string, number>> {
+    if (this.#saving || this.#cause)
+      throw new Fault('conflict', { what: 'The VM is already on its way to sleep or to its end.' });
+    this.#saving = true;
+    const stopwatch = startStopwatch();
+    const { process, guest } = this.#parts;
+    try {
+      await guest.quiesce();
+      stopwatch.lap('quiesce');
+      await process.qmp.execute('stop');
+      stopwatch.lap('stop');
+      await saver.capture(process, stopwatch);
+    } catch (error) {
+      await this.#backToLife(saver);
+      throw error;
+    }
+    this.#cause = { cause: 'requested', what: 'It was put to sleep.' };
+    await this.#quit();
+    stopwatch.lap('quit');
+    await saver.complete(stopwatch);
+    return stopwatch.stages();
+  }
+
+  /** QEMU writes qcow2 metadata and gives up its locks when it quits: files are hashed only after that. */
+  async #quit(): Promise<void> {
+    const { process } = this.#parts;
+    process.qmp.execute('quit').catch(() => {});
+    await within(quitDeadlineMs, 'The end of QEMU', this.ended).catch(() => process.kill());
+  }
+
+  async #backToLife(saver: Saver): Promise<void> {
+    this.#saving = false;
+    await saver.abandon();
+    try {
+      await this.#parts.process.qmp.execute('cont');
+      await this.#parts.guest.thaw();
+    } catch (error) {
+      this.#endBecause({
+        cause: 'guest_crashed',
+        what: `It did not go on after a failed suspend (${describe(error)}).`,
+      });
+    }
+  }
+
+  #endBecause(cause: Omit<MachineEnd, 'consoleTail'>): void {
+    this.#cause ??= cause;
+    void this.#parts.process.kill();
+  }
+
+  #onEvent(name: string, data: unknown): void {
+    if (name === 'GUEST_PANICKED') this.#endBecause({ cause: 'guest_crashed', what: 'The guest kernel panicked.' });
+    const reason = (data as { reason?: unknown } | undefined)?.reason;
+    if (name === 'SHUTDOWN' && (reason === 'guest-reset' || reason === 'guest-shutdown' || reason === 'guest-panic')) {
+      this.#cause ??= { cause: 'guest_crashed', what: `The guest kernel stopped (${reason}).` };
+    }
+  }
+
+  async #finish(exit: VmmExit): Promise<MachineEnd> {
+    this.#parts.guest.close();
+    this.#parts.process.qmp.close();
+    await this.#parts.release();
+    const how = exit.signal ? `signal ${exit.signal}` : `exit code ${exit.exitCode}`;
+    const said = exit.errors.trim();
+    const died = {
+      cause: 'vmm_died',
+      what: `The virtual machine monitor ended with ${how}${said ? `: ${said}` : '.'}`,
+    } as const;
+    return { ...(this.#cause ?? died), consoleTail: this.#tail.text() };
+  }
+}

@@ -1,0 +1,161 @@
+// What is written when a VM becomes an image, and when it falls asleep. Files first, synced; the manifest last; then the rename.
+import { chmod, chown, copyFile, mkdir, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { syncPath } from '../../lib/durable-file.ts';
+import { Fault } from '../../lib/errors.ts';
+import type { Stopwatch } from '../../lib/stopwatch.ts';
+import type { ImageSizes } from '../driver.ts';
+import { imageLayers } from './disk-layers.ts';
+import { diskUsage } from './disk-usage.ts';
+import { imageFiles, type LoadedImage } from './image-cache.ts';
+import { type EngineRecord, type FileRecord, type Manifest, recordFile, writeManifest } from './manifest.ts';
+import type { MemoryFile } from './memfd.ts';
+import { type PageRunFile, pageBytes, writePageRuns } from './page-runs.ts';
+import { changedPages, filledPages } from './process-memory.ts';
+import type { Saver } from './qemu-machine.ts';
+import type { VmmProcess } from './vmm-process.ts';
+
+const savedState = 'saved-state';
+
+/** What a VM wrote belongs to nobody but us once it is part of a snapshot. */
+async function protect(path: string): Promise<void> {
+  await chown(path, process.getuid?.() ?? 0, process.getgid?.() ?? 0);
+  await chmod(path, 0o600);
+}
+
+/** Device state without memory; QEMU's user may write only in its run directory, so it is copied from there. */
+async function saveDeviceState(vmm: VmmProcess, runDirectory: string, target: string): Promise<void> {
+  const path = join(runDirectory, savedState);
+  await rm(path, { force: true });
+  await vmm.qmp.execute('xen-save-devices-state', { filename: path, live: false });
+  await copyFile(path, target);
+  await protect(target);
+  await rm(path);
+}
+
+export interface ImageParts {
+  directory: string;
+  runDirectory: string;
+  memory: MemoryFile;
+  engine: EngineRecord;
+  guest: Manifest['guest'];
+  memoryMib: number;
+  vcpus: number;
+  hasDisk: boolean;
+}
+
+export function imageSaver(parts: ImageParts): Saver & { sizes(): Omit<ImageSizes, 'stages'> } {
+  const { directory, memory } = parts;
+  const sizes = { memoryBytes: 0, diskBytes: 0 };
+  let written: PageRunFile | undefined;
+  const path = (name: string): string => join(directory, name);
+  return {
+    sizes: () => sizes,
+    capture: async (process, stopwatch) => {
+      await saveDeviceState(process, parts.runDirectory, path(imageFiles.state));
+      stopwatch.lap('state');
+      const pages = filledPages(memory.fd, memory.bytes);
+      written = await writePageRuns(path(imageFiles.memory), memory.bytes / pageBytes, pages);
+      stopwatch.lap('memory');
+    },
+    complete: async (stopwatch) => {
+      if (!written) throw new Fault('internal', { what: 'An image was completed before its memory was captured.' });
+      const disks = parts.hasDisk ? Object.values(imageLayers) : [];
+      const files: FileRecord[] = [await recordFile(directory, imageFiles.memory, written)];
+      for (const name of [imageFiles.state, ...disks]) files.push(await recordFile(directory, name));
+      for (const file of files) {
+        await protect(path(file.name));
+        await syncPath(path(file.name));
+      }
+      const { engine, guest, memoryMib, vcpus } = parts;
+      await writeManifest(directory, {
+        kind: 'image',
+        createdMs: Date.now(),
+        engine,
+        guest,
+        memoryMib,
+        vcpus,
+        files,
+        layers: [],
+      });
+      sizes.memoryBytes = written.bytes;
+      sizes.diskBytes = files.reduce((sum, file) => sum + (file.name.endsWith('.qcow2') ? file.bytes : 0), 0);
+      stopwatch.lap('files');
+    },
+    abandon: async () => {
+      for (const name of Object.values(imageFiles)) await rm(path(name), { force: true });
+    },
+  };
+}
+
+export interface SuspendParts {
+  /** Where the snapshot appears, whole. */
+  directory: string;
+  runDirectory: string;
+  disks: string;
+  image: LoadedImage;
+  /** Layers below the one that was written, as verified when they were opened. */
+  lowerLayers: FileRecord[];
+  topLayer: string | undefined;
+}
+
+export function suspendSaver(parts: SuspendParts): Saver & { bytes(): Promise<number> } {
+  const { directory, image } = parts;
+  const aside = join(dirname(directory), `.${basename(directory)}.new`);
+  let memory: PageRunFile | undefined;
+  return {
+    bytes: async () => (await diskUsage(directory)) + (await diskUsage(parts.disks)),
+    capture: async (process, stopwatch) => {
+      await rm(aside, { recursive: true, force: true });
+      await mkdir(aside, { mode: 0o700 });
+      await saveDeviceState(process, parts.runDirectory, join(aside, imageFiles.state));
+      stopwatch.lap('state');
+      const { name, bytes, fd } = image.memory;
+      memory = await writePageRuns(
+        join(aside, imageFiles.memory),
+        bytes / pageBytes,
+        changedPages(process.pid, name, bytes, fd),
+      );
+      stopwatch.lap('memory');
+      // A disk that is full says so here, while the VM can still go on.
+      const top = parts.topLayer ? [join(parts.disks, parts.topLayer)] : [];
+      await Promise.all([join(aside, imageFiles.state), join(aside, imageFiles.memory), ...top].map(syncPath));
+      stopwatch.lap('sync');
+    },
+    complete: (stopwatch) => completeSuspend(parts, aside, memory, stopwatch),
+    abandon: () => rm(aside, { recursive: true, force: true }),
+  };
+}
+
+async function completeSuspend(
+  parts: SuspendParts,
+  aside: string,
+  memory: PageRunFile | undefined,
+  stopwatch: Stopwatch,
+): Promise<void> {
+  if (!memory) throw new Fault('internal', { what: 'A snapshot was completed before its memory was captured.' });
+  const { image, topLayer, disks } = parts;
+  if (topLayer) await protect(join(disks, topLayer));
+  const [state, top] = await Promise.all([
+    recordFile(aside, imageFiles.state),
+    topLayer ? recordFile(disks, topLayer) : undefined,
+    topLayer ? syncPath(join(disks, topLayer)) : undefined,
+  ]);
+  const files = [state, await recordFile(aside, imageFiles.memory, memory)];
+  const layers = top ? [...parts.lowerLayers, top] : [];
+  const { engine, guest, memoryMib, vcpus } = image.manifest;
+  await writeManifest(aside, {
+    kind: 'microvm',
+    base: image.id,
+    createdMs: Date.now(),
+    engine,
+    guest,
+    memoryMib,
+    vcpus,
+    files,
+    layers,
+  });
+  await rename(aside, parts.directory);
+  await Promise.all([syncPath(dirname(parts.directory)), syncPath(disks)]);
+  stopwatch.lap('commit');
+}

@@ -1,0 +1,146 @@
+// One QEMU process: spawned unprivileged inside its slot, its sockets connected, its end watched.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { chownSync, closeSync, openSync } from 'node:fs';
+import { chown, mkdir, readFile, rm } from 'node:fs/promises';
+import type { Socket } from 'node:net';
+import { join } from 'node:path';
+import { pause } from '../../lib/deadline.ts';
+import { Fault } from '../../lib/errors.ts';
+import { type DiskLayer, type LaunchPlan, qemuArguments, sockets } from './machine-shape.ts';
+import { connectQmp, connectSoon, type Qmp } from './qmp.ts';
+
+const startDeadlineMs = 30_000;
+/** User of a VM without a slot. */
+const nobody = 65534;
+
+export interface ProcessPlan extends Omit<LaunchPlan, 'layers'> {
+  /** `host/launch`: enters the namespace, opens the tap, drops every right. */
+  launcher: string;
+  /** Files from the root disk upwards. */
+  layers: DiskLayer[];
+  memoryFd: number;
+  /** Device state to load, for a restore. */
+  statePath?: string;
+}
+
+export interface VmmExit {
+  exitCode: number | undefined;
+  signal: string | undefined;
+  /** What QEMU itself said. */
+  errors: string;
+}
+
+export interface VmmProcess {
+  readonly pid: number;
+  readonly qmp: Qmp;
+  readonly control: Socket;
+  readonly console: Socket;
+  readonly log: Socket;
+  readonly exited: Promise<VmmExit>;
+  /** SIGKILL; resolves when the process is gone. */
+  kill(): Promise<void>;
+}
+
+/** Descriptor numbers as QEMU inherits them. 9 is the tap's (host/launch). */
+const firstDiskDescriptor = 10;
+
+interface Inherited {
+  /** By descriptor number, from 0. */
+  stdio: ('ignore' | number)[];
+  opened: number[];
+  layers: DiskLayer[];
+  addFds: string[];
+}
+
+/**
+ * QEMU gets open files, not paths: its user can read none of the directories. A writable layer is passed read-write and
+ * read-only, since QEMU opens it both ways.
+ */
+function inherit(plan: ProcessPlan): Inherited {
+  const errorLog = openSync(join(plan.runDirectory, 'qemu.log'), 'w', 0o600);
+  const opened = [errorLog];
+  const stdio: ('ignore' | number)[] = ['ignore', 'ignore', errorLog, plan.memoryFd];
+  if (plan.statePath) {
+    const state = openSync(plan.statePath, 'r');
+    opened.push(state);
+    stdio[4] = state;
+  }
+  const addFds: string[] = [];
+  const layers = plan.layers.map(({ path, writable }, set) => {
+    for (const flags of writable ? (['r+', 'r'] as const) : (['r'] as const)) {
+      const fd = openSync(path, flags);
+      const at = firstDiskDescriptor + opened.length;
+      opened.push(fd);
+      stdio[at] = fd;
+      addFds.push('-add-fd', `fd=${at},set=${set}`);
+    }
+    return { path: `/dev/fdset/${set}`, writable };
+  });
+  return { stdio: Array.from(stdio, (entry) => entry ?? 'ignore'), opened, layers, addFds };
+}
+
+/** Starts QEMU and connects to it. On failure nothing is left but the run directory, which belongs to the caller. */
+export async function startVmm(plan: ProcessPlan, signal?: AbortSignal): Promise<VmmProcess> {
+  await prepareRunDirectory(plan);
+  const { stdio, opened, layers, addFds } = inherit(plan);
+  let child: ChildProcess;
+  try {
+    const target = [
+      plan.wire ? `/run/netns/${plan.wire.namespace}` : '-',
+      plan.wire?.tap ?? '-',
+      String(plan.wire?.uid ?? nobody),
+    ];
+    const command = [plan.binary, ...addFds, ...qemuArguments({ ...plan, layers })];
+    child = spawn(plan.launcher, [...target, '--', ...command], { stdio, detached: true, env: {}, cwd: '/' });
+  } finally {
+    for (const fd of opened) closeSync(fd);
+  }
+  const gone = new AbortController();
+  const exited = watch(child, plan.runDirectory);
+  void exited.then(() => gone.abort());
+  const kill = async (): Promise<void> => {
+    child.kill('SIGKILL');
+    await exited;
+  };
+  try {
+    const stop = AbortSignal.any([gone.signal, AbortSignal.timeout(startDeadlineMs), ...(signal ? [signal] : [])]);
+    const path = (name: string): string => join(plan.runDirectory, name);
+    const qmp = await connectQmp(path(sockets.qmp), stop);
+    // QEMU has opened all its sockets before it answers on the monitor.
+    const [control, console, log] = await Promise.all(
+      [sockets.control, sockets.console, sockets.log].map((name) => connectSoon(path(name), stop)),
+    );
+    if (!control || !console || !log || child.pid === undefined)
+      throw new Fault('internal', { what: 'A VMM without sockets.' });
+    return { pid: child.pid, qmp, control, console, log, exited, kill };
+  } catch (cause) {
+    const alive = await Promise.race([exited.then(() => false), pause(20).then(() => true)]);
+    await kill();
+    if (signal?.aborted) throw cause;
+    const { errors } = await exited;
+    throw new Fault(
+      'vmm_failed',
+      { what: `did not start${alive ? ` within ${startDeadlineMs} ms` : ''}: ${errors.trim() || String(cause)}` },
+      cause,
+    );
+  }
+}
+
+async function prepareRunDirectory(plan: ProcessPlan): Promise<void> {
+  const uid = plan.wire?.uid ?? nobody;
+  await mkdir(plan.runDirectory, { recursive: true, mode: 0o700 });
+  await Promise.all(Object.values(sockets).map((name) => rm(join(plan.runDirectory, name), { force: true })));
+  await chown(plan.runDirectory, uid, uid);
+  for (const layer of plan.layers) if (layer.writable) chownSync(layer.path, uid, uid);
+}
+
+function watch(child: ChildProcess, runDirectory: string): Promise<VmmExit> {
+  return new Promise((resolve) => {
+    const done = async (exitCode: number | null, signal: string | null): Promise<void> => {
+      const errors = await readFile(join(runDirectory, 'qemu.log'), 'utf8').catch(() => '');
+      resolve({ exitCode: exitCode ?? undefined, signal: signal ?? undefined, errors: errors.slice(-4096) });
+    };
+    child.once('error', (error) => void done(null, error.message));
+    child.once('exit', (exitCode, signal) => void done(exitCode, signal));
+  });
+}
