@@ -20,6 +20,9 @@ export interface ResidentTools {
   onEnded(microvmId: string, reason: EndReason): void;
 }
 
+/** A sleeping MicroVM with this many disk layers gets them merged. */
+const mergeFromLayers = 6;
+
 export class Resident {
   readonly record: VmRecord;
   readonly #tools: ResidentTools;
@@ -29,6 +32,7 @@ export class Resident {
   #generation: number;
   #awake: { machine: Machine; slot: Slot | undefined } | undefined;
   #busy = false;
+  #compacting: { abort: AbortController; done: Promise<void> } | undefined;
 
   constructor(tools: ResidentTools, record: VmRecord, image: string, hooks: HookPlan, generation: number) {
     this.#tools = tools;
@@ -55,6 +59,7 @@ export class Resident {
   wake(hook: 'run' | 'resume', hookBody?: string): Promise<LaunchReport> {
     return this.#alone(async () => {
       if (this.#awake) throw new Fault('conflict', { what: `${this.record.microvmId} already runs.` });
+      await this.#stopCompacting();
       const { driver, slots, layout } = this.#tools;
       const stopwatch = startStopwatch();
       const paths = vmPaths(layout, this.record.microvmId);
@@ -102,6 +107,7 @@ export class Resident {
       this.#generation = next;
       if (previous > 0) await rm(paths.snapshot(previous), { recursive: true, force: true });
       this.#release(slot);
+      this.#compact();
       return { stages: { ...stopwatch.stages(), ...result.stages }, asleepBytes: result.bytes };
     });
   }
@@ -126,11 +132,13 @@ export class Resident {
   async kill(): Promise<void> {
     const awake = this.#awake;
     this.#awake = undefined;
+    await this.#stopCompacting();
     await awake?.machine.kill();
     await awake?.slot?.release();
   }
 
   async remove(): Promise<void> {
+    await this.#stopCompacting();
     await rm(vmPaths(this.#tools.layout, this.record.microvmId).directory, { recursive: true, force: true });
   }
 
@@ -148,6 +156,40 @@ export class Resident {
     } finally {
       this.#busy = false;
     }
+  }
+
+  /** In the background, while it sleeps; whoever comes next stops it. */
+  #compact(): void {
+    const { driver, layout, log } = this.#tools;
+    const paths = vmPaths(layout, this.record.microvmId);
+    const [snapshot, next] = [paths.snapshot(this.#generation), this.#generation + 1];
+    const abort = new AbortController();
+    const order = {
+      image: this.#image,
+      snapshot,
+      disks: paths.disks,
+      target: paths.snapshot(next),
+      from: mergeFromLayers,
+    };
+    const done = driver.compact({ ...order, signal: abort.signal }).then(
+      async (made) => {
+        if (!made) return;
+        this.#generation = next;
+        await rm(snapshot, { recursive: true, force: true });
+      },
+      (error: unknown) => {
+        if (!abort.signal.aborted)
+          log.warn('layers_not_merged', { microvmId: this.record.microvmId, why: describe(error) });
+      },
+    );
+    this.#compacting = { abort, done };
+  }
+
+  async #stopCompacting(): Promise<void> {
+    const compacting = this.#compacting;
+    this.#compacting = undefined;
+    compacting?.abort.abort();
+    await compacting?.done;
   }
 
   /** The slot's removal is nobody's latency. */

@@ -130,10 +130,24 @@ export interface Machine extends AsyncDisposable {
   statistics(): Promise<MachineStatistics>;
 }
 
+/** Makes the disk of a sleeping VM smaller. */
+export interface CompactOrder {
+  image: string;
+  snapshot: string;
+  disks: string;
+  /** Directory of the snapshot that takes the old one's place; appears whole or not at all. */
+  target: string;
+  /** Do nothing below this many layers. */
+  from: number;
+  signal: AbortSignal;
+}
+
 export interface Driver extends AsyncDisposable {
   readonly name: 'qemu' | 'fake';
   readonly accelerator: Accelerator | 'fake';
   boot(order: BootOrder): Promise<Machine>;
   /** Resolves when the guest is fresh and its application runs. */
   restore(order: RestoreOrder): Promise<Machine>;
+  /** True when `target` was made. Until then, and when it fails or is aborted, the old snapshot stays good. */
+  compact(order: CompactOrder): Promise<boolean>;
 }

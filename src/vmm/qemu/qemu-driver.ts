@@ -6,13 +6,14 @@ import type { Clock } from '../../lib/clock.ts';
 import { within } from '../../lib/deadline.ts';
 import { Fault } from '../../lib/errors.ts';
 import { type Stopwatch, startStopwatch } from '../../lib/stopwatch.ts';
-import type { Accelerator, BootOrder, Driver, Machine, RestoreOrder } from '../driver.ts';
+import type { Accelerator, BootOrder, CompactOrder, Driver, Machine, RestoreOrder } from '../driver.ts';
 import { GuestClient } from '../guest-client.ts';
 import { createImageLayers, createLayer, imageLayers, nextLayerName } from './disk-layers.ts';
 import { chooseAccelerator, describeEngine, qemuBinary } from './host-engine.ts';
 import { ImageCache, imageFiles, type LoadedImage } from './image-cache.ts';
 import { checkEngine, type EngineRecord, fileOf, type Manifest, readManifest, verifyFile } from './manifest.ts';
 import { createMemoryFile } from './memfd.ts';
+import { mergeLayers } from './merge-layers.ts';
 import { pageBytes, readPageRuns } from './page-runs.ts';
 import { openMapping } from './process-memory.ts';
 import { type MachineParts, QemuMachine } from './qemu-machine.ts';
@@ -180,6 +181,10 @@ class QemuDriver implements Driver {
       await release();
       throw error;
     }
+  }
+
+  compact(order: CompactOrder): Promise<boolean> {
+    return mergeLayers(order);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,0 +1,34 @@
+// The real builder: zip → context → container image → root disk.
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { extractArchive } from './archive.ts';
+import type { Builder } from './build-image.ts';
+import type { ImageAliases } from './dockerfile.ts';
+import { buildRootDisk } from './root-disk.ts';
+import type { ContainerStore } from './storage.ts';
+
+export interface ContainerBuilderOptions {
+  store: ContainerStore;
+  /** Other names of base images, e.g. of a registry that cannot be reached. */
+  imageAliases?: ImageAliases;
+}
+
+export function createContainerBuilder(options: ContainerBuilderOptions): Builder {
+  return {
+    async build(order, onLog, signal) {
+      const context = join(order.workDirectory, 'context');
+      const workDirectory = join(order.workDirectory, 'disk');
+      for (const directory of [context, workDirectory]) await mkdir(directory, { mode: 0o700 });
+      const { entries, unpackedBytes } = await extractArchive(order.archivePath, context, signal ? { signal } : {});
+      onLog(`--- the zip holds ${entries} entries, ${unpackedBytes} bytes\n`);
+      const disk = { ...options, context, workDirectory, diskMib: order.diskMib };
+      const { rootDisk, plan, codeInstallBytes } = await buildRootDisk(disk, onLog, signal);
+      const { argv, environment, workingDirectory, user } = plan;
+      return {
+        rootDisk,
+        codeInstallBytes,
+        plan: { argv, environment, workingDirectory, user, allCapabilities: false },
+      };
+    },
+  };
+}

@@ -1,0 +1,183 @@
+// Slots made ahead: a launch takes a ready one, another is made when the launch has had time to finish.
+import { type Clock, systemClock, type Timer } from '../lib/clock.ts';
+import { describe, Fault } from '../lib/errors.ts';
+import { type Log, silentLog } from '../lib/log.ts';
+import { slotIndexLimit } from './addresses.ts';
+import { closeHost, openHost } from './host-network.ts';
+import { makeSlot, removeSlots, slotNames } from './make-slot.ts';
+import { missingRight } from './network-tools.ts';
+import { guestNetwork, type Slot, type SlotPool } from './slot.ts';
+import { type Egress, tap } from './slot-rules.ts';
+import { sweepSlots } from './sweep-slots.ts';
+import { WaitingLine } from './waiting-line.ts';
+
+export interface SlotPoolOptions {
+  /** 4–6 hex digits, the same at every start from one data directory and different between data directories. */
+  instance: string;
+  /** Slots kept ready; default 2. */
+  size?: number;
+  /** Slots that exist at once, ready ones included. */
+  max: number;
+  /** User that the VMM of this slot runs as; default root. */
+  tapOwner?: (index: number) => number;
+  /** Whether guests reach public addresses; default `none`. */
+  egress?: Egress;
+  /** Private /16 for the links; default 10.112.0.0/16, or the next free one. */
+  range?: string;
+  /** Default 10 s. */
+  acquireTimeoutMs?: number;
+  clock?: Clock;
+  log?: Log;
+}
+
+/** How long after a launch took a slot the next is made, so that the two do not compete. */
+const quietMs = 300;
+
+/** Sweeps what a crashed server left, sets the host up and starts to fill the pool. Rejects with `missing_right` or `missing_tool`. */
+export async function createSlotPool(options: SlotPoolOptions): Promise<SlotPool> {
+  const { instance, egress = 'none', log = silentLog } = options;
+  if (!/^[0-9a-f]{4,6}$/.test(instance)) {
+    throw new Fault('invalid_input', { what: `The instance must be 4 to 6 hex digits, not ${instance}.` });
+  }
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) throw missingRight('root');
+  const swept = await sweepSlots(instance);
+  if (swept > 0) log.info('slots_swept', { instance, count: swept });
+  try {
+    return new Pool(options, await openHost(instance, egress, options.range));
+  } catch (error) {
+    await closeHost(instance).catch(() => {});
+    throw error;
+  }
+}
+
+class Pool implements SlotPool {
+  readonly #options: SlotPoolOptions;
+  readonly #range: string;
+  readonly #size: number;
+  readonly #log: Log;
+  readonly #line: WaitingLine<Slot>;
+  /** Every slot that exists, by index. */
+  readonly #slots = new Map<number, Slot>();
+  readonly #ready: Slot[] = [];
+  #nextIndex = 0;
+  #quiet: Timer | undefined;
+  #filling: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: SlotPoolOptions, range: string) {
+    this.#options = options;
+    this.#range = range;
+    this.#size = Math.min(options.size ?? 2, options.max);
+    this.#log = options.log ?? silentLog;
+    this.#line = new WaitingLine(options.clock ?? systemClock);
+    this.#fill();
+  }
+
+  async acquire(signal?: AbortSignal): Promise<Slot> {
+    if (this.#closing || signal?.aborted) throw new Fault('aborted', { what: 'Taking a network slot' });
+    this.#quiet ??= (this.#options.clock ?? systemClock).after(quietMs, () => {
+      this.#quiet = undefined;
+      this.#fill();
+    });
+    const ready = this.#ready.shift();
+    if (ready) return ready;
+    const waiting = this.#line.wait(this.#options.acquireTimeoutMs ?? 10_000, () => this.#lateFault(), signal);
+    this.#fill();
+    return waiting;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** Makes slots one after the other: for those who wait at once, for the stock only when it is quiet. */
+  #fill(): void {
+    this.#filling ??= this.#fillWhileWanted().finally(() => {
+      this.#filling = undefined;
+      // Someone may have queued up just as the work ended.
+      if (this.#line.length > 0 && this.#wanted()) this.#fill();
+    });
+  }
+
+  async #fillWhileWanted(): Promise<void> {
+    // Let the caller finish first: no process is started within its turn.
+    await Promise.resolve();
+    while (this.#wanted()) {
+      try {
+        const slot = await this.#make();
+        if (this.#closing || !this.#line.give(slot)) this.#ready.push(slot);
+      } catch (error) {
+        this.#log.warn('slot_failed', { why: describe(error) });
+        if (!this.#line.fail(error)) return;
+      }
+    }
+  }
+
+  #wanted(): boolean {
+    if (this.#closing || this.#slots.size >= this.#options.max) return false;
+    return this.#line.length > 0 || (!this.#quiet && this.#ready.length < this.#size);
+  }
+
+  async #make(): Promise<Slot> {
+    const index = this.#freeIndex();
+    const { instance, egress = 'none', tapOwner } = this.#options;
+    const tapOwnerUid = tapOwner?.(index) ?? 0;
+    const startedAt = performance.now();
+    const link = await makeSlot({ instance, index, range: this.#range, egress, tapOwnerUid });
+    this.#log.info('slot_made', { index, ms: Math.round(performance.now() - startedAt) });
+    let released: Promise<void> | undefined;
+    const slot: Slot = {
+      index,
+      namespace: slotNames(instance, index).namespace,
+      tap,
+      uid: tapOwnerUid,
+      guestMac: guestNetwork.guestMac,
+      relay: { host: link.slotAddress, port: guestNetwork.relayPort },
+      release: () => {
+        released ??= this.#release(index);
+        return released;
+      },
+    };
+    this.#slots.set(index, slot);
+    return slot;
+  }
+
+  /** Indices are taken in turn, so that an address is long out of use before it comes again. */
+  #freeIndex(): number {
+    while (this.#slots.has(this.#nextIndex)) this.#nextIndex = (this.#nextIndex + 1) % slotIndexLimit;
+    const index = this.#nextIndex;
+    this.#nextIndex = (index + 1) % slotIndexLimit;
+    return index;
+  }
+
+  async #release(index: number): Promise<void> {
+    // The names may belong to a next pool by then.
+    if (this.#closing) return this.#closing;
+    try {
+      await removeSlots([slotNames(this.#options.instance, index)]);
+    } catch (error) {
+      // The next start sweeps it.
+      this.#log.warn('slot_left', { index, why: describe(error) });
+    }
+    this.#slots.delete(index);
+    this.#fill();
+  }
+
+  #lateFault(): Fault {
+    const { max, acquireTimeoutMs = 10_000 } = this.#options;
+    if (this.#slots.size < max)
+      return new Fault('deadline_exceeded', { what: 'Making a network slot', ms: acquireTimeoutMs });
+    return new Fault('capacity_exhausted', { what: `All ${max} network slots of this host are in use.` });
+  }
+
+  async #close(): Promise<void> {
+    this.#quiet?.cancel();
+    this.#line.close(new Fault('aborted', { what: 'Taking a network slot' }));
+    await this.#filling;
+    const { instance } = this.#options;
+    await removeSlots([...this.#slots.keys()].map((index) => slotNames(instance, index)));
+    this.#slots.clear();
+    await closeHost(instance);
+  }
+}

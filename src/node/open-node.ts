@@ -1,0 +1,84 @@
+// Composes one host from its settings: driver, slots, builder, and the node on top of them.
+import { join } from 'node:path';
+import { createContainerBuilder } from '../build/container-builder.ts';
+import { fakeBuilder } from '../build/fake-builder.ts';
+import { openContainerStore } from '../build/storage.ts';
+import type { NodeClient } from '../contract/node-api.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Log } from '../lib/log.ts';
+import { createSlotPool } from '../net/slot-pool.ts';
+import { createFakeDriver } from '../vmm/fake/fake-driver.ts';
+import { createQemuDriver } from '../vmm/qemu/qemu-driver.ts';
+import { instanceOf, nodeLayout } from './layout.ts';
+import { createLocalNode } from './local-node.ts';
+
+export interface NodeSettings {
+  /** Absolute. */
+  dataDirectory: string;
+  /** What set-up made: guest kernel, tools, base images. Absolute. */
+  toolkitDirectory: string;
+  driver: 'qemu' | 'fake';
+  accelerator: 'auto' | 'tcg' | 'kvm';
+  egress: 'internet' | 'none';
+  /** MicroVMs that run at once on this host. */
+  maxRunning: number;
+  /** Slots prepared ahead. */
+  preparedSlots: number;
+}
+
+/** Users that VMMs run as: one per slot, none of them in any user database. */
+const firstVmmUid = 900_000;
+
+/** Closing the node gives everything back: VMs, slots, tables, memory. */
+export async function openNode(settings: NodeSettings, clock: Clock, log: Log): Promise<NodeClient> {
+  const instance = instanceOf(settings.dataDirectory);
+  const layout = nodeLayout(settings.dataDirectory, instance);
+  const shared = { layout, clock, log };
+  if (settings.driver === 'fake') {
+    const readiness = { graceMs: 200, intervalMs: 5 };
+    return createLocalNode({
+      ...shared,
+      driver: createFakeDriver({ clock }),
+      builder: fakeBuilder,
+      slots: undefined,
+      readiness,
+    });
+  }
+  const toolkit = (name: string): string => join(settings.toolkitDirectory, name);
+  const { accelerator, egress, maxRunning: max, preparedSlots: size } = settings;
+  const driver = await createQemuDriver({
+    accelerator,
+    guestDirectory: toolkit('guest'),
+    toolDirectory: toolkit('bin'),
+    clock,
+  });
+  const store = await openContainerStore(toolkit('containers'));
+  const slots = await createSlotPool({
+    instance,
+    size,
+    max,
+    egress,
+    tapOwner: (index) => firstVmmUid + index,
+    clock,
+    log,
+  });
+  const readiness = { graceMs: 30_000, intervalMs: 100 };
+  try {
+    const node = await createLocalNode({
+      ...shared,
+      driver,
+      builder: createContainerBuilder({ store }),
+      slots,
+      readiness,
+    });
+    const close = async (): Promise<void> => {
+      await node.close();
+      await slots[Symbol.asyncDispose]();
+      await driver[Symbol.asyncDispose]();
+    };
+    return { ...node, close };
+  } catch (error) {
+    await slots[Symbol.asyncDispose]();
+    throw error;
+  }
+}
