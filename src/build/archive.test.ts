@@ -13,9 +13,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type ZipEntry, zipOf } from '../../tests/support/zip.ts';
 import { isFault } from '../lib/errors.ts';
 import { type ArchiveLimits, defaultArchiveLimits, extractArchive } from './archive.ts';
-import { handMadeZip, type ZipEntry } from './hand-made-zip.ts';
 
 const dockerfile: ZipEntry = { name: 'Dockerfile', data: 'FROM scratch\n' };
 let base = '';
@@ -50,7 +50,7 @@ async function reason(zip: Uint8Array, limits: Partial<ArchiveLimits> = {}): Pro
 
 test('files, directories, modes and links come out as they went in', async () => {
   const result = await extract(
-    handMadeZip([
+    zipOf([
       dockerfile,
       { name: 'bin/', mode: 0o040755 },
       { name: 'bin/start', data: 'x'.repeat(50_000), mode: 0o100755 },
@@ -100,20 +100,20 @@ test.each<[string, ZipEntry[]]>([
   ['cannot be read', [{ name: 'a', data: 'x'.repeat(100), declaredBytes: 10 }]],
   ['cannot be read', [{ name: 'a', data: 'x', declaredBytes: 10 }]],
 ])('refused: %s', async (why, entries) => {
-  expect(await reason(handMadeZip([dockerfile, ...entries]))).toMatch(new RegExp(`^ARCHIVE_INVALID: .*(${why})`));
+  expect(await reason(zipOf([dockerfile, ...entries]))).toMatch(new RegExp(`^ARCHIVE_INVALID: .*(${why})`));
   expect(readdirSync(base).sort()).toEqual(['a.zip', 'deep']);
   expect(readdirSync(join(base, 'deep'))).toEqual(['out']);
 });
 
 test('limits: zip, entries, declared count, unpacked bytes, ratio', async () => {
-  const big = handMadeZip([dockerfile, { name: 'zeros', data: Buffer.alloc(3_000_000) }]);
+  const big = zipOf([dockerfile, { name: 'zeros', data: Buffer.alloc(3_000_000) }]);
   expect(await reason(big, { zipBytes: 100 })).toContain('larger than 100 bytes');
   expect(await reason(big, { unpackedBytes: 2_999_999 })).toContain('more than 2999999 bytes');
   expect(await reason(big, { ratioFloorBytes: 1_000_000 })).toContain('more than 200 times');
   expect(await reason(big)).toBe('accepted');
   const many = [dockerfile, ...Array.from({ length: 10 }, (_, i) => ({ name: `f${i}` }))];
-  expect(await reason(handMadeZip(many), { entries: 10 })).toContain('more than 10 entries');
-  expect(await extract(handMadeZip(many, 3), { entries: 10 })).toMatchObject({ entries: 3 });
+  expect(await reason(zipOf(many), { entries: 10 })).toContain('more than 10 entries');
+  expect(await extract(zipOf(many, 3), { entries: 10 })).toMatchObject({ entries: 3 });
 });
 
 test('the Dockerfile must be a regular file at the root', async () => {
@@ -124,16 +124,16 @@ test('the Dockerfile must be a regular file at the root', async () => {
     [{ name: 'Dockerfile', data: 'x', mode: 0o120777 }],
     [],
   ]) {
-    expect(await reason(handMadeZip(entries))).toMatch(/^ARCHIVE_DOCKERFILE_NOT_FOUND/);
+    expect(await reason(zipOf(entries))).toMatch(/^ARCHIVE_DOCKERFILE_NOT_FOUND/);
   }
 });
 
 test('an aborted signal stops it', async () => {
-  await expect(extract(handMadeZip([dockerfile]), {}, AbortSignal.abort())).rejects.toMatchObject({ code: 'aborted' });
+  await expect(extract(zipOf([dockerfile]), {}, AbortSignal.abort())).rejects.toMatchObject({ code: 'aborted' });
 });
 
 test('whatever the bytes are, the answer is a clear fault or nothing outside the directory', async () => {
-  const honest = handMadeZip([dockerfile, { name: 'a/b', data: 'hello' }, { name: 'l', data: 'a', mode: 0o120777 }]);
+  const honest = zipOf([dockerfile, { name: 'a/b', data: 'hello' }, { name: 'l', data: 'a', mode: 0o120777 }]);
   await fc.assert(
     fc.asyncProperty(fc.array(fc.tuple(fc.nat(honest.length - 1), fc.nat(255)), { maxLength: 6 }), async (changes) => {
       const zip = Buffer.from(honest);
@@ -152,7 +152,7 @@ test('whatever the names are, everything written lies below the directory', asyn
   const entry = fc.record({ name, data: name, mode: fc.constantFrom(0o100644, 0o120777, 0o040755) });
   await fc.assert(
     fc.asyncProperty(fc.array(entry, { maxLength: 5 }), async (entries) => {
-      await reason(handMadeZip([dockerfile, ...entries]));
+      await reason(zipOf([dockerfile, ...entries]));
       expect(readdirSync(base).sort()).toEqual(['a.zip', 'deep']);
       expect(readdirSync(join(base, 'deep'))).toEqual(['out']);
     }),

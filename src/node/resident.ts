@@ -22,6 +22,8 @@ export interface ResidentTools {
 
 /** A sleeping MicroVM with this many disk layers gets them merged. */
 const mergeFromLayers = 6;
+/** A wake stops a merge, so that nobody waits for it; but with this many sleeps since the last one it must come to its end. */
+const mergeAtLatest = 64;
 
 export class Resident {
   readonly record: VmRecord;
@@ -32,6 +34,7 @@ export class Resident {
   #generation: number;
   #awake: { machine: Machine; slot: Slot | undefined } | undefined;
   #busy = false;
+  #sleepsSinceMerge = 0;
   #compacting: { abort: AbortController; done: Promise<void> } | undefined;
 
   constructor(tools: ResidentTools, record: VmRecord, image: string, hooks: HookPlan, generation: number) {
@@ -59,7 +62,7 @@ export class Resident {
   wake(hook: 'run' | 'resume', hookBody?: string): Promise<LaunchReport> {
     return this.#alone(async () => {
       if (this.#awake) throw new Fault('conflict', { what: `${this.record.microvmId} already runs.` });
-      await this.#stopCompacting();
+      await this.#stopCompacting(this.#sleepsSinceMerge >= mergeAtLatest);
       const { driver, slots, layout } = this.#tools;
       const stopwatch = startStopwatch();
       const paths = vmPaths(layout, this.record.microvmId);
@@ -105,6 +108,7 @@ export class Resident {
       this.#awake = undefined;
       const previous = this.#generation;
       this.#generation = next;
+      this.#sleepsSinceMerge++;
       if (previous > 0) await rm(paths.snapshot(previous), { recursive: true, force: true });
       this.#release(slot);
       this.#compact();
@@ -175,6 +179,7 @@ export class Resident {
       async (made) => {
         if (!made) return;
         this.#generation = next;
+        this.#sleepsSinceMerge = 0;
         await rm(snapshot, { recursive: true, force: true });
       },
       (error: unknown) => {
@@ -185,10 +190,10 @@ export class Resident {
     this.#compacting = { abort, done };
   }
 
-  async #stopCompacting(): Promise<void> {
+  async #stopCompacting(letItFinish = false): Promise<void> {
     const compacting = this.#compacting;
     this.#compacting = undefined;
-    compacting?.abort.abort();
+    if (!letItFinish) compacting?.abort.abort();
     await compacting?.done;
   }
 

@@ -17,7 +17,7 @@ export interface ZipEntry {
 }
 
 /** The bytes of a zip with these entries, in this order. */
-export function handMadeZip(entries: readonly ZipEntry[], declaredCount = entries.length): Buffer {
+export function zipOf(entries: readonly ZipEntry[], declaredCount = entries.length): Buffer {
   const parts: Buffer[] = [];
   const directory: Buffer[] = [];
   let offset = 0;
