@@ -46,6 +46,7 @@ export async function removeBuildImage(store: ContainerStore, image: string): Pr
  * Does nothing while other builds run: the last of them calls this too. Returns whether layers were dropped.
  */
 export async function tidyStore(store: ContainerStore, maxBytes = defaultCacheBytes): Promise<boolean> {
+  await removeDeadCages(store);
   try {
     await runBuildah(store, ['rm', '--all'], { lock: 'exclusive', timeoutMs: 60_000 });
     if ((await storedBytes(store)) <= maxBytes) return false;
@@ -60,6 +61,14 @@ export async function tidyStore(store: ContainerStore, maxBytes = defaultCacheBy
     if (isFault(error, 'conflict')) return false;
     throw error;
   }
+}
+
+/** Directories of cages whose server was killed. No call lives for a day, so an older one is nobody's. */
+async function removeDeadCages(store: ContainerStore): Promise<void> {
+  const old = ['-mindepth', '1', '-maxdepth', '1', '-mmin', '+1440'];
+  await run('find', [join(store.directory, 'cages'), ...old, '-exec', 'rm', '-rf', '--one-file-system', '{}', '+'], {
+    timeoutMs: 120_000,
+  });
 }
 
 async function storedBytes(store: ContainerStore): Promise<number> {

@@ -22,6 +22,8 @@ export interface ObjectPage {
 /** Rejects with `not_found` ({kind: 'bucket' | 'object' | 'upload'}), `conflict`, `invalid_input`, `too_large`. */
 export interface ObjectStore {
   createBucket(bucket: string, owner: string): Promise<void>;
+  /** Buckets of one account, sorted by name. */
+  listBuckets(owner: string): Promise<{ bucket: string; createdMs: number }[]>;
   /** Owner account of the bucket. */
   headBucket(bucket: string): Promise<{ owner: string }>;
   put(
@@ -49,4 +51,13 @@ export interface ObjectStore {
     parts: { part: number; etag: string }[],
   ): Promise<ObjectInfo>;
   abortUpload(bucket: string, key: string, uploadId: string): Promise<void>;
+}
+
+export const maxKeyBytes = 1024;
+
+/** https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html */
+export function isBucketName(bucket: string): boolean {
+  return (
+    /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucket) && !bucket.includes('..') && !/^([0-9]+\.){3}[0-9]+$/.test(bucket)
+  );
 }

@@ -52,7 +52,7 @@ export async function createMemoryFile(
     throw error;
   } finally {
     lines.close();
-    child.stdin.end();
+    child.kill();
   }
 }
 

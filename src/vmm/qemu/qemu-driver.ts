@@ -112,7 +112,7 @@ class QemuDriver implements Driver {
         ...parts,
         imageSaver: saver,
         suspendSaver: undefined,
-        release: () => this.#tidy(order.runDirectory),
+        release,
       });
     } catch (error) {
       await process?.kill();

@@ -41,6 +41,7 @@ export class QemuMachine implements Machine {
   readonly #tail = new ConsoleTail();
   #cause: Omit<MachineEnd, 'consoleTail'> | undefined;
   #saving = false;
+  #gone = false;
 
   constructor(parts: MachineParts) {
     this.#parts = parts;
@@ -115,6 +116,8 @@ export class QemuMachine implements Machine {
       await process.qmp.execute('stop');
       stopwatch.lap('stop');
       await saver.capture(process, stopwatch);
+      // Its memory files may have been closed, and their numbers used again, while they were read.
+      if (this.#gone) throw new Fault('vmm_failed', { what: 'ended while the VM was being saved' });
     } catch (error) {
       await this.#backToLife(saver);
       throw error;
@@ -136,6 +139,7 @@ export class QemuMachine implements Machine {
   async #backToLife(saver: Saver): Promise<void> {
     this.#saving = false;
     await saver.abandon();
+    if (this.#gone) return;
     try {
       await this.#parts.process.qmp.execute('cont');
       await this.#parts.guest.thaw();
@@ -161,6 +165,7 @@ export class QemuMachine implements Machine {
   }
 
   async #finish(exit: VmmExit): Promise<MachineEnd> {
+    this.#gone = true;
     this.#parts.guest.close();
     this.#parts.process.qmp.close();
     await this.#parts.release();

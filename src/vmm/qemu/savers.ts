@@ -156,6 +156,6 @@ async function completeSuspend(
     layers,
   });
   await rename(aside, parts.directory);
-  await Promise.all([syncPath(dirname(parts.directory)), syncPath(disks)]);
+  await Promise.all([dirname(parts.directory), ...(topLayer ? [disks] : [])].map(syncPath));
   stopwatch.lap('commit');
 }

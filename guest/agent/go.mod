@@ -1,0 +1,3 @@
+module waterbear/agent
+
+go 1.19

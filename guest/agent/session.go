@@ -1,0 +1,181 @@
+// One relayed connection: learns the port, dials it on loopback, then moves bytes both ways.
+package main
+
+import (
+	"bytes"
+	"syscall"
+	"time"
+)
+
+const (
+	greetDeadline = 10 * time.Second
+	dialDeadline  = 10 * time.Second
+	maxPortBytes  = 8
+)
+
+type sessionState int
+
+const (
+	greeting sessionState = iota
+	dialling
+	moving
+	over
+)
+
+type session struct {
+	relay           *relay
+	state           sessionState
+	host, inner     int
+	toInner, toHost flow
+	alarm           alarm
+	greeted         [maxPortBytes]byte
+	greetedBytes    int
+	resume          func()
+	queued          bool
+	place           int // in the relay's list
+}
+
+func (s *session) begin(host int) {
+	s.state, s.host, s.inner, s.greetedBytes = greeting, host, -1, 0
+	s.toInner.clear()
+	s.toHost.clear()
+	s.relay.loop.startAlarm(&s.alarm, greetDeadline)
+}
+
+func (s *session) ready(fd int, events uint32) {
+	hangUp := events&(syscall.EPOLLRDHUP|syscall.EPOLLHUP|syscall.EPOLLERR) != 0
+	if fd == s.host {
+		s.toInner.mark(events&readable != 0, hangUp, false)
+		s.toHost.mark(false, false, events&writable != 0)
+	} else {
+		s.toHost.mark(events&readable != 0, hangUp, false)
+		s.toInner.mark(false, false, events&writable != 0)
+	}
+	switch s.state {
+	case greeting:
+		s.greet()
+	case dialling:
+		if fd == s.inner && events&writable != 0 {
+			s.answer()
+		}
+	case moving:
+		s.move()
+	}
+}
+
+// greet reads `8080\n`; what follows it already belongs to the application.
+func (s *session) greet() {
+	buffer := s.relay.buffer
+	n, err := receive(s.host, buffer)
+	if err != nil && wouldBlock(err) {
+		return
+	}
+	if err != nil || n == 0 {
+		s.reset()
+		return
+	}
+	have := copy(s.greeted[s.greetedBytes:], buffer[:n])
+	end := bytes.IndexByte(s.greeted[:s.greetedBytes+have], '\n')
+	if end < 0 {
+		if s.greetedBytes += have; s.greetedBytes == maxPortBytes {
+			s.reset()
+		}
+		return
+	}
+	port, ok := parsePort(s.greeted[:end])
+	if !ok {
+		s.reset()
+		return
+	}
+	s.toInner.hold(buffer[end+1-s.greetedBytes : n])
+	s.dial(port)
+}
+
+func parsePort(digits []byte) (int, bool) {
+	port := 0
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		port = port*10 + int(c-'0')
+	}
+	return port, port >= 1 && port <= 65535
+}
+
+func (s *session) dial(port int) {
+	s.state = dialling
+	s.relay.loop.startAlarm(&s.alarm, dialDeadline)
+	inner, err := dialLoopback(port)
+	if err != nil {
+		s.refuse()
+		return
+	}
+	s.inner = inner
+	if err := s.relay.loop.watch(inner, allEvents, s); err != nil {
+		s.refuse()
+	}
+}
+
+func (s *session) answer() {
+	if connected(s.inner) != nil {
+		s.refuse()
+		return
+	}
+	s.relay.loop.stopAlarm(&s.alarm)
+	if n, err := send(s.host, []byte{'+'}); n != 1 || err != nil {
+		s.reset()
+		return
+	}
+	s.state = moving
+	s.move()
+}
+
+func (s *session) refuse() {
+	send(s.host, []byte{'-'})
+	s.end()
+}
+
+func (s *session) move() {
+	s.queued = false
+	if s.state != moving {
+		return
+	}
+	firstBusy, firstErr := s.toInner.pump(s.host, s.inner, s.relay.buffer)
+	secondBusy, secondErr := s.toHost.pump(s.inner, s.host, s.relay.buffer)
+	if firstErr != nil || secondErr != nil {
+		s.reset()
+	} else if s.toInner.closed && s.toHost.closed {
+		s.end()
+	} else if (firstBusy || secondBusy) && !s.queued {
+		s.queued = true
+		s.relay.loop.again = append(s.relay.loop.again, s.resume)
+	}
+}
+
+func (s *session) reset() {
+	if s.state == over {
+		return
+	}
+	resetOnClose(s.host)
+	if s.inner >= 0 {
+		resetOnClose(s.inner)
+	}
+	s.end()
+}
+
+func (s *session) end() {
+	if s.state == over {
+		return
+	}
+	s.state = over
+	s.relay.loop.stopAlarm(&s.alarm)
+	s.relay.loop.close(s.host)
+	if s.inner >= 0 {
+		s.relay.loop.close(s.inner)
+	}
+	s.relay.forget(s)
+	// A session waiting for its turn must not be handed out meanwhile.
+	if !s.queued {
+		s.relay.unused = append(s.relay.unused, s)
+	}
+}

@@ -1,0 +1,3 @@
+module waterbear/launch
+
+go 1.19

@@ -1,0 +1,296 @@
+#!/bin/sh
+# Makes a Debian machine ready for Waterbear: packages, kernel, guest agent, base images. Run it as often as you like: what is
+# done already is not done again. Everything it makes beside packages lies in .waterbear/ and node_modules/ of the repository.
+set -eu
+umask 022
+
+usage() {
+  cat <<'TEXT'
+usage: sh scripts/setup.sh [--for-tests] [--fresh] [--help]
+  --for-tests  also installs what only the tests need
+  --fresh      forgets what was done before and does every step again (a newer guest kernel, newer base images)
+Takes minutes the first time and under a second when nothing changed.
+TEXT
+}
+
+for_tests= fresh=
+for argument in "$@"; do
+  case $argument in
+    --for-tests) for_tests=yes ;;
+    --fresh) fresh=yes ;;
+    -h | --help) usage; exit 0 ;;
+    *) usage >&2; exit 2 ;;
+  esac
+done
+
+repository=$(cd "$(dirname "$0")/.." && pwd)
+toolkit=$repository/.waterbear
+log=$toolkit/setup.log
+started=$(date +%s)
+child=
+cd "$repository"
+
+# One package a line, with what it is for.
+packages() {
+  sed 's/ *#.*//; /^$/d' <<'LIST'
+qemu-system-x86    # runs the VMs
+qemu-utils         # qemu-img: disk overlays
+e2fsprogs          # mkfs.ext4: root disks
+buildah            # builds Dockerfiles
+mmdebstrap         # makes the base images from Debian packages
+golang-go          # compiles the guest agent
+cpio               # packs the initramfs
+busybox-static     # small tools for VMs that test this machine
+nftables           # keeps VMs away from the host and each other
+iproute2           # network namespaces and taps
+kmod               # loads overlay, tun and nf_tables
+util-linux         # unshare, setpriv, flock
+libnss-myhostname  # lets every program resolve *.localhost
+ca-certificates    # TLS to package servers and registries
+curl               # for people; endpoints are plain HTTPS
+LIST
+  [ -z "$for_tests" ] || sed 's/ *#.*//' <<'LIST'
+awscli             # one of the clients that must work unchanged
+python3            # another
+strace             # watches what a process really does
+LIST
+}
+
+say() { printf '%s\n' "$*" >&2; }
+title() { printf '%s' "$1" >&2; }
+result() { printf '  %s\n' "$1" >&2; }
+
+# fail WHAT [NEXT…]: what happened, then what to do.
+fail() {
+  say ''
+  say "Set-up stopped: $1"
+  shift
+  for line in "$@"; do say "  $line"; done
+  exit 1
+}
+
+stop() {
+  trap - INT TERM
+  [ -z "$child" ] || kill "$child" 2>/dev/null || :
+  exit 130
+}
+trap stop INT TERM
+
+# long COMMAND…: runs it with its output in the log, and shows the seconds that pass. Returns its exit code.
+long() {
+  began=$(date +%s)
+  "$@" >"$log" 2>&1 9>&- </dev/null &
+  child=$!
+  shown=0
+  while kill -0 "$child" 2>/dev/null; do
+    sleep 0.2
+    passed=$(($(date +%s) - began))
+    [ "$passed" -gt "$shown" ] || continue
+    shown=$passed
+    if [ -t 2 ]; then printf ' %4d s\b\b\b\b\b\b\b' "$passed" >&2
+    elif [ $((passed % 10)) = 0 ]; then printf ' %ds' "$passed" >&2; fi
+  done
+  code=0
+  wait "$child" || code=$?
+  child=
+  return "$code"
+}
+
+log_says() { grep -Eqi "$1" "$log"; }
+log_end() { tail -n 15 "$log" | sed 's/^/  | /' >&2; }
+
+# A step is done when its stamp holds the key of what it depends on and its outputs exist.
+unchanged() { # NAME KEY OUTPUT…
+  [ -z "$fresh" ] && [ "$(cat "$toolkit/stamps/$1" 2>/dev/null)" = "$2" ] || return 1
+  shift 2
+  for output in "$@"; do [ -e "$output" ] || return 1; done
+}
+stamp() { printf '%s\n' "$2" >"$toolkit/stamps/$1"; }
+hash_of() { find "$@" -type f -exec sha256sum {} + | sort -k 2 | sha256sum | cut -d ' ' -f 1; }
+
+check_machine() {
+  title '[1/6] Machine        '
+  [ "$(uname -s)" = Linux ] || fail "this is $(uname -s); Waterbear needs Linux." 'Use a machine or VM with Debian 12.'
+  id= version=
+  [ ! -r /etc/os-release ] || { id=$(. /etc/os-release && echo "$ID") version=$(. /etc/os-release && echo "${VERSION_ID:-testing}"); }
+  [ "$id" = debian ] || fail "this is ${id:-an unknown system}; the set-up knows Debian only." \
+    'Use Debian 12, or install by hand what is listed at the top of scripts/setup.sh.'
+  case $(uname -m) in
+    x86_64) ;;
+    aarch64) fail 'ARM64 (aarch64) is not supported yet.' 'Use an x86_64 machine.' ;;
+    *) fail "the processor architecture $(uname -m) is not supported." 'Use an x86_64 machine.' ;;
+  esac
+  [ "$(id -u)" = 0 ] || fail 'it needs root: to install packages and for network namespaces.' \
+    'Run the same command as root, for example: sudo npm run demo'
+  check_node
+  free_mib=$(df -Pm "$repository" | awk 'NR == 2 { print $4 }')
+  [ "$free_mib" -ge 3072 ] || fail "there are $free_mib MiB free below $repository; about 3 GiB are needed." 'Free some disk space.'
+  result "Debian $version, x86_64, root"
+  [ "$version" = 12 ] || say "      Debian $version is not tested; Debian 12 is."
+}
+
+check_node() {
+  command -v node >/dev/null || fail 'node was not found.' 'Install it: apt-get install --no-install-recommends nodejs npm'
+  command -v npm >/dev/null || fail 'npm was not found.' 'Install it: apt-get install --no-install-recommends npm'
+  major=$(node --version | sed 's/^v//; s/\..*//')
+  [ "$major" -ge 18 ] || fail "Node $(node --version) is too old; 18 or newer is needed to start." \
+    'Debian 12 has 18: apt-get install --no-install-recommends nodejs npm'
+}
+
+take_lock() {
+  mkdir -p "$toolkit/stamps" 2>/dev/null || fail "$toolkit cannot be written." 'Clone the repository to a file system that can.'
+  exec 9>"$toolkit/setup.lock"
+  flock --nonblock 9 && return
+  say '      Another set-up of this repository runs; waiting for it.'
+  flock --timeout 1800 9 || fail 'the other set-up did not end within 30 minutes.' "See what holds it: fuser -v $toolkit/setup.lock"
+}
+
+apt() { long env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get -q -y -o DPkg::Lock::Timeout=120 -o APT::Sandbox::User=root "$@"; }
+
+# Names the cause of a failed apt run, from the log.
+apt_failed() {
+  result failed
+  log_end
+  if log_says 'could not get lock|unable to (acquire|lock)'; then
+    fail 'another program holds the package manager (apt, or unattended upgrades).' 'Wait until it has ended, then run this again.' \
+      'Which one: fuser -v /var/lib/dpkg/lock-frontend'
+  elif log_says 'dpkg was interrupted'; then
+    fail 'an earlier package installation was interrupted.' 'Finish it: dpkg --configure -a'
+  elif log_says 'no space left|enough free space'; then
+    fail 'the disk is full.' 'Free some space, for example: apt-get clean'
+  elif log_says 'could not resolve|temporary failure|failed to fetch|unable to connect|could not connect|connection (timed|failed|refused)|network is unreachable|could not be downloaded'; then
+    fail 'the Debian package servers cannot be reached.' 'Check the network and the sources in /etc/apt/sources.list*.' \
+      "Behind a proxy: echo 'Acquire::http::Proxy \"http://HOST:PORT\";' > /etc/apt/apt.conf.d/90proxy"
+  elif log_says 'unable to locate package|no installation candidate|unable to find a source|no packages found'; then
+    fail 'a package is unknown to the apt sources of this machine.' "They must hold Debian's component \"main\", bookworm-updates and bookworm-security."
+  fi
+  fail "apt-get failed ($1)." "All of its output: $log"
+}
+
+missing_packages() {
+  wanted=$(packages)
+  # shellcheck disable=SC2086  # one word per package
+  have=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $wanted 2>/dev/null | sed -n 's/^installed //p')
+  for name in $wanted; do
+    case "
+$have
+" in *"
+$name
+"*) ;; *) printf '%s ' "$name" ;; esac
+  done
+}
+
+install_packages() {
+  title '[2/6] Debian packages'
+  missing=$(missing_packages)
+  if [ -z "$missing" ]; then result 'nothing missing'; return; fi
+  printf '  installing %s' "$missing" >&2
+  # shellcheck disable=SC2086
+  if ! apt-cache show $missing >/dev/null 2>&1; then apt update || apt_failed update; updated=yes; fi
+  # shellcheck disable=SC2086
+  if ! apt install --no-install-recommends $missing; then
+    # Lists that are too old name packages that are gone from the servers.
+    [ -z "${updated:-}" ] && log_says '404|unable to fetch|failed to fetch' || apt_failed install
+    apt update || apt_failed update
+    # shellcheck disable=SC2086
+    apt install --no-install-recommends $missing || apt_failed install
+  fi
+  result 'done       '
+}
+
+check_names() {
+  case $(getent hosts x.vm.localhost 2>/dev/null) in
+    127.* | ::1*) ;;
+    *) say '      Warning: x.vm.localhost does not resolve to this machine. Put "myhostname" before "dns" in the line "hosts:"'
+       say '      of /etc/nsswitch.conf, or use the setting that gives each VM a port of its own.' ;;
+  esac
+}
+
+install_node_packages() {
+  title '[3/6] Node packages  '
+  key=$(hash_of package.json package-lock.json)
+  node=node_modules/.bin/node
+  if unchanged node "$key" node_modules/.package-lock.json "$node"; then result unchanged; return; fi
+  # No install scripts: better-sqlite3 brings its binary, and its script would try to compile.
+  set -- --ignore-scripts --include=dev --include=optional --no-audit --no-fund
+  # npm leaves out of the lock what the registry of its maker did not have for other platforms, and `npm ci` then refuses it.
+  if ! { long npm ci "$@" || { log_says 'are in sync' && long npm install --no-save "$@"; }; }; then
+    result failed
+    grep -m 6 '^npm e' "$log" | sed 's/^/  | /' >&2 || log_end
+    ! log_says 'ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH' ||
+      fail 'the npm registry cannot be reached.' 'Check the network, or name another one: npm config set registry URL'
+    fail 'npm ci failed.' "All of its output: $log"
+  fi
+  "$node" -e 'new (require("better-sqlite3"))(":memory:").close()' >"$log" 2>&1 || {
+    log_end
+    fail 'better-sqlite3 cannot be loaded with the Node this repository brings.' 'Remove node_modules and run this again.'
+  }
+  stamp node "$key"
+  result "done, Node $("$node" --version | sed 's/^v//')"
+}
+
+fetch_kernel() {
+  name=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null | sed -n 's/^ *Depends: *\(linux-image-[0-9][^ ]*\)$/\1/p' | head -n 1)
+  [ -n "$name" ] || return 1
+  rm -rf "$toolkit/kernel.new"
+  mkdir "$toolkit/kernel.new"
+  (cd "$toolkit/kernel.new" && apt download "$name") || return 1
+}
+
+install_kernel() {
+  title '[4/6] Guest kernel   '
+  # An upgrade only when asked for: images say which kernel they were made with.
+  if unchanged kernel 1 "$toolkit"/kernel/boot/vmlinuz-*; then result "unchanged, $(cd "$toolkit/kernel/boot" && echo vmlinuz-*)"; return; fi
+  : >"$log"
+  if [ -n "$fresh" ] || ! fetch_kernel; then
+    apt update || apt_failed update
+    fetch_kernel || apt_failed 'download of linux-image-cloud-amd64'
+  fi
+  long dpkg -x "$toolkit"/kernel.new/linux-image-*.deb "$toolkit/kernel.new" || { log_end; fail 'the kernel package cannot be unpacked.' "All output: $log"; }
+  rm -f "$toolkit"/kernel.new/*.deb
+  rm -rf "$toolkit/kernel"
+  mv "$toolkit/kernel.new" "$toolkit/kernel"
+  stamp kernel 1
+  result "done, $(cd "$toolkit/kernel/boot" && echo vmlinuz-*)"
+}
+
+build_guest() {
+  title '[5/6] Guest agent    '
+  key="$(hash_of guest host) $(echo "$toolkit"/kernel/boot/vmlinuz-*)"
+  guest=$toolkit/guest
+  if unchanged guest "$key" "$guest/vmlinuz" "$guest/initramfs" "$guest/release" "$toolkit/bin/seal"; then result unchanged; return; fi
+  # Nothing is fetched: the agent needs Go's standard library only.
+  if ! long env GOCACHE="$toolkit/cache/go" GOPATH="$toolkit/cache/gopath" GOPROXY=off GOTOOLCHAIN=local \
+    sh guest/build.sh "$toolkit/kernel" "$guest"; then
+    result failed
+    log_end
+    fail 'the guest agent could not be built.' "All output: $log"
+  fi
+  stamp guest "$key"
+  result 'done       '
+}
+
+build_base_images() {
+  title '[6/6] Base images    '
+  key=$(hash_of scripts/base-images.ts)
+  containers=$toolkit/containers
+  if unchanged bases "$key" "$containers/driver" "$containers/root"; then result unchanged; return; fi
+  if ! long node_modules/.bin/node scripts/base-images.ts "$containers"; then
+    if log_says 'could not resolve|temporary failure|failed to fetch|unable to connect|could not connect'; then apt_failed mmdebstrap; fi
+    result failed
+    log_end
+    fail 'the base images could not be made.' "All output: $log"
+  fi
+  stamp bases "$key"
+  result 'done: localhost/waterbear/debian:12, localhost/waterbear/python:3'
+}
+
+check_machine
+take_lock
+install_packages
+check_names
+install_node_packages
+install_kernel
+build_guest
+build_base_images
+say "Set-up finished after $(($(date +%s) - started)) s."

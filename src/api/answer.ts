@@ -1,0 +1,61 @@
+// An HTTP answer of the control plane before it is sent, and errors in AWS's form.
+
+import { errors } from '../contract/generated/operations.ts';
+import type { ErrorShape } from '../contract/model.ts';
+import { Fault, type FaultCode, isFault } from '../lib/errors.ts';
+
+export interface Answer {
+  status: number;
+  headers: Record<string, string>;
+  body: string;
+}
+
+type Modelled = keyof typeof errors;
+
+/** Fault code → error of the AWS model. Codes that are missing here are internal: their message stays inside. */
+const modelled: Partial<Record<FaultCode, Modelled>> = {
+  access_denied: 'AccessDeniedException',
+  conflict: 'ConflictException',
+  invalid_input: 'ValidationException',
+  too_large: 'ValidationException',
+  not_found: 'ResourceNotFoundException',
+  quota_exceeded: 'ServiceQuotaExceededException',
+  capacity_exhausted: 'InsufficientCapacityException',
+};
+
+/** Names outside the model, which any AWS service may answer. */
+const unmodelled: Readonly<Record<string, number>> = {
+  SerializationException: 400,
+  IncompleteSignatureException: 400,
+  InvalidSignatureException: 403,
+  MissingAuthenticationTokenException: 403,
+  UnrecognizedClientException: 403,
+  UnknownOperationException: 404,
+  RequestEntityTooLargeException: 413,
+};
+
+const json = (status: number, body: unknown, headers: Record<string, string> = {}): Answer => ({
+  status,
+  headers: { 'content-type': 'application/json', ...headers },
+  body: JSON.stringify(body),
+});
+
+export const jsonAnswer = (status: number, body: unknown): Answer => json(status, body);
+
+/** An error by its name, for what never becomes a Fault. */
+export const namedError = (name: keyof typeof unmodelled, message: string): Answer =>
+  json(unmodelled[name] ?? 400, { message }, { 'x-amzn-errortype': name });
+
+/** What was thrown, in AWS's form. A 500 names the request and nothing else. */
+export function errorAnswer(error: unknown, requestId: string): Answer {
+  const name = isFault(error) ? modelled[error.code] : undefined;
+  if (!(error instanceof Fault) || name === undefined) {
+    const message = `The request failed inside the server. Its log says more about request ${requestId}.`;
+    return json(500, { message }, { 'x-amzn-errortype': 'InternalServerException' });
+  }
+  const { awsError } = error.facts;
+  if (typeof awsError === 'string') return namedError(awsError, error.message);
+  const shape: ErrorShape = errors[name];
+  const facts = Object.entries(error.facts).filter(([fact]) => fact !== 'message' && shape.members.includes(fact));
+  return json(shape.status, { message: error.message, ...Object.fromEntries(facts) }, { 'x-amzn-errortype': name });
+}

@@ -1,0 +1,95 @@
+// The JSON APIs on one Fastify instance: bodies read raw (signatures cover them), every answer with a request id, no answer but JSON.
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { App } from '../app/create-app.ts';
+import type { Log } from '../lib/log.ts';
+import { type Answer, errorAnswer, namedError } from './answer.ts';
+import type { Authenticate, ReceivedRequest } from './authenticate.ts';
+import { handleExtension } from './extension/handle.ts';
+import { handleOperation } from './lambda-microvms/handle.ts';
+import { signedRequest } from './sigv4/request.ts';
+
+const maxBodyBytes = 1 << 20;
+
+export interface JsonApiDependencies {
+  app: Pick<App, 'operations' | 'inputLimits' | 'extension'>;
+  authenticate: Authenticate;
+  log: Log;
+}
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+
+export function createJsonApi(deps: JsonApiDependencies, serverFactory: (handler: Handler) => Server): FastifyInstance {
+  const api = Fastify({
+    serverFactory,
+    bodyLimit: maxBodyBytes,
+    forceCloseConnections: 'idle',
+    exposeHeadRoutes: false,
+    genReqId: () => randomUUID(),
+    frameworkErrors: (error, request, reply) => sendError(deps.log, request, reply, error),
+    clientErrorHandler: refuseConnection,
+  });
+  api.removeAllContentTypeParsers();
+  api.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  api.setErrorHandler((error, request, reply) => sendError(deps.log, request, reply, error));
+  const handle = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+    const received = receive(request);
+    const answer =
+      handleOperation(deps.app, deps.authenticate, received) ??
+      handleExtension(deps.app, deps.authenticate, received) ??
+      namedError('UnknownOperationException', `There is no operation ${received.method} ${received.rawPath}.`);
+    send(reply, request.id, await answer);
+  };
+  api.all('*', handle);
+  api.setNotFoundHandler(handle);
+  return api;
+}
+
+function receive(request: FastifyRequest): ReceivedRequest {
+  const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+  return { ...signedRequest(request.raw), body };
+}
+
+function send(reply: FastifyReply, requestId: string, { status, headers, body }: Answer): void {
+  const all = { ...headers, 'x-amzn-requestid': requestId };
+  if (status === 204) void reply.code(status).headers({ 'x-amzn-requestid': requestId }).send();
+  else void reply.code(status).headers(all).send(body);
+}
+
+/** Ours, or one of Fastify's about the request itself (too large, cut short, undecodable URL). */
+function sendError(log: Log, request: FastifyRequest, reply: FastifyReply, error: unknown): void {
+  const status = typeof error === 'object' && error !== null && 'statusCode' in error ? Number(error.statusCode) : 500;
+  if (status === 413) {
+    const message = `The body of a request may have at most ${maxBodyBytes} bytes.`;
+    return send(reply, request.id, namedError('RequestEntityTooLargeException', message));
+  }
+  if (status >= 400 && status < 500) {
+    return send(reply, request.id, namedError('SerializationException', 'The request could not be read.'));
+  }
+  const answer = errorAnswer(error, request.id);
+  if (answer.status >= 500) log.error('api.failed', { requestId: request.id, path: request.url, error: String(error) });
+  send(reply, request.id, answer);
+}
+
+/** What is not HTTP at all still gets an answer that an SDK can read. */
+function refuseConnection(_error: unknown, socket: Duplex): void {
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const { body } = namedError('SerializationException', 'The request is not valid HTTP.');
+  socket.end(
+    [
+      'HTTP/1.1 400 Bad Request',
+      'content-type: application/json',
+      'x-amzn-errortype: SerializationException',
+      `x-amzn-requestid: ${randomUUID()}`,
+      `content-length: ${Buffer.byteLength(body)}`,
+      'connection: close',
+      '',
+      body,
+    ].join('\r\n'),
+  );
+}

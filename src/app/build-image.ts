@@ -1,0 +1,111 @@
+// Builds one version of an image: zip from the object store, build on the host, result into the rows.
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { BuildOrder, BuildOutcome } from '../contract/node-api.ts';
+import { Fault, isFault } from '../lib/errors.ts';
+import {
+  changeBuild,
+  changeImage,
+  changeImageVersion,
+  findBuild,
+  findImageVersion,
+  listOpenBuilds,
+} from '../store/images.ts';
+import { fromJson, type Json } from '../store/json.ts';
+import { inTransaction } from '../store/open-store.ts';
+import type { BuildRow, ImageVersionRow } from '../store/tables.ts';
+import type { AppContext } from './context.ts';
+import { fetchArchive } from './fetch-archive.ts';
+import { hookPlan, type StoredSpec } from './image-spec.ts';
+
+export const readSpec = (version: ImageVersionRow): StoredSpec => fromJson(version.spec as Json<StoredSpec>);
+
+/** Never rejects: what goes wrong is written into the build. */
+export async function buildImage(app: AppContext, buildId: string): Promise<void> {
+  const archivePath = join(app.settings.archiveDirectory, `${buildId}.zip`);
+  try {
+    const build = await findBuild(app.db, buildId);
+    const version = build && (await findImageVersion(app.db, build.imageArn, build.version));
+    if (!version) throw new Fault('internal', { what: `Build ${buildId} has no version.` });
+    try {
+      await recordProgress(app, build);
+      await fetchArchive(app, build.account, readSpec(version).asked.codeArtifact.uri, archivePath);
+      const outcome = await app.node.build(orderOf(app, build, version, archivePath), () => {}, app.closing);
+      await recordSuccess(app, build, outcome);
+    } catch (error) {
+      app.log.warn('image.build_failed', { buildId, error: String(error) });
+      await recordFailure(app, build, buildReason(app, error));
+    }
+  } catch (error) {
+    app.log.error('image.build_not_recorded', { buildId, error: String(error) });
+  } finally {
+    await rm(archivePath, { force: true });
+  }
+}
+
+function orderOf(app: AppContext, build: BuildRow, version: ImageVersionRow, archivePath: string): BuildOrder {
+  const { region, limits } = app.settings;
+  const { asked } = readSpec(version);
+  const size = limits.sizes[version.memoryMib];
+  if (!size) throw new Fault('internal', { what: `The size ${version.memoryMib} MiB is not configured.` });
+  const imageName = build.imageArn.split(':').at(-1) ?? '';
+  return {
+    buildId: build.buildId,
+    imageName,
+    imageArn: build.imageArn,
+    imageVersion: build.version,
+    region,
+    archivePath,
+    ...size,
+    environment: {
+      ...asked.environmentVariables,
+      AWS_LAMBDA_MICROVM_IMAGE_NAME: imageName,
+      AWS_LAMBDA_MICROVM_IMAGE_ARN: build.imageArn,
+      AWS_LAMBDA_MICROVM_IMAGE_VERSION: build.version,
+      AWS_REGION: region,
+    },
+    hooks: hookPlan(asked.hooks, limits),
+    allCapabilities: asked.additionalOsCapabilities?.includes('ALL') ?? false,
+  };
+}
+
+function buildReason(app: AppContext, error: unknown): string {
+  if (isFault(error, 'build_failed')) return error.message;
+  if (app.closing.aborted) return 'INTERNAL_PLATFORM_ERROR: The server was stopped during the build. Build again.';
+  return `INTERNAL_PLATFORM_ERROR: ${isFault(error) ? error.message : 'The log of the server says more.'}`;
+}
+
+async function recordProgress(app: AppContext, build: BuildRow): Promise<void> {
+  await inTransaction(app.db, async (trx) => {
+    await changeBuild(trx, build.buildId, { state: 'IN_PROGRESS' });
+    await changeImageVersion(trx, build, { state: 'IN_PROGRESS', updatedAtMs: app.clock.now() });
+  });
+}
+
+async function recordSuccess(app: AppContext, build: BuildRow, outcome: BuildOutcome): Promise<void> {
+  const nowMs = app.clock.now();
+  const { memorySnapshotBytes, diskSnapshotBytes, codeInstallBytes } = outcome;
+  const sizes = { memorySnapshotBytes, diskSnapshotBytes, codeInstallBytes };
+  await inTransaction(app.db, async (trx) => {
+    await changeBuild(trx, build.buildId, { state: 'SUCCESSFUL', endedAtMs: nowMs, ...sizes });
+    await changeImageVersion(trx, build, { state: 'SUCCESSFUL', status: 'ACTIVE', updatedAtMs: nowMs });
+    const image = { state: 'CREATED', latestActiveVersion: build.version, updatedAtMs: nowMs } as const;
+    await changeImage(trx, build.imageArn, image);
+  });
+}
+
+async function recordFailure(app: AppContext, build: BuildRow, stateReason: string): Promise<void> {
+  const nowMs = app.clock.now();
+  await inTransaction(app.db, async (trx) => {
+    await changeBuild(trx, build.buildId, { state: 'FAILED', stateReason, endedAtMs: nowMs });
+    await changeImageVersion(trx, build, { state: 'FAILED', status: 'INACTIVE', updatedAtMs: nowMs });
+    const image = { state: 'CREATE_FAILED', latestFailedVersion: build.version, updatedAtMs: nowMs } as const;
+    await changeImage(trx, build.imageArn, image);
+  });
+}
+
+/** After a start: no build survives the process that ran it. */
+export async function failInterruptedBuilds(app: AppContext): Promise<void> {
+  const what = 'INTERNAL_PLATFORM_ERROR: The host process restarted during the build. Build again.';
+  for (const build of await listOpenBuilds(app.db)) await recordFailure(app, build, what);
+}

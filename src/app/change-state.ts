@@ -1,0 +1,60 @@
+// The one way a MicroVM's row changes after its creation: store first, then the index that the data plane reads.
+import { describe, Fault, isFault } from '../lib/errors.ts';
+import { changeMicrovm, findMicrovm, type MicrovmChange } from '../store/microvms.ts';
+import type { MicrovmRow } from '../store/tables.ts';
+import { type AppContext, leave } from './context.ts';
+import type { LiveMicrovm } from './microvm-index.ts';
+
+/**
+ * Writes what `decide` wants for the row as it is now; asks again when someone else was faster. Resolves with the new
+ * row, or undefined when `decide` wanted nothing.
+ */
+export async function changeState(
+  app: AppContext,
+  vm: LiveMicrovm,
+  decide: (row: MicrovmRow) => MicrovmChange | undefined,
+): Promise<MicrovmRow | undefined> {
+  for (;;) {
+    const before = vm.row;
+    const change = decide(before);
+    if (!change) return undefined;
+    const nowMs = app.clock.now();
+    const row = await changeMicrovm(app.db, before, change, nowMs);
+    if (row) {
+      adopt(app, vm, row, nowMs);
+      return row;
+    }
+    const fresh = await findMicrovm(app.db, before.microvmId);
+    if (!fresh || fresh.generation === before.generation) {
+      throw new Fault('internal', {
+        what: `MicroVM ${before.microvmId} cannot go from ${before.state} to ${change.state ?? before.state}.`,
+      });
+    }
+    adopt(app, vm, fresh, nowMs);
+  }
+}
+
+function adopt(app: AppContext, vm: LiveMicrovm, row: MicrovmRow, nowMs: number): void {
+  const before = vm.row;
+  if (row.generation <= before.generation) return;
+  vm.row = row;
+  if (row.state === before.state) return;
+  app.log.info('microvm.state', { microvmId: row.microvmId, from: before.state, to: row.state, why: row.stateReason });
+  if (row.state === 'RUNNING') vm.lastActivityMs = nowMs;
+  if (row.state === 'TERMINATED') {
+    app.index.retire(vm);
+    leave(app, row.microvmId);
+  }
+}
+
+/** The change that ends a MicroVM. */
+export const ended = (stateReason: string, nowMs: number): MicrovmChange => ({
+  state: 'TERMINATED',
+  wish: 'TERMINATED',
+  stateReason,
+  terminatedAtMs: nowMs,
+});
+
+/** What `stateReason` says about an error; what is not a Fault is for the log alone. */
+export const reasonOf = (error: unknown): string =>
+  isFault(error) ? describe(error) : 'An internal error of the host. Its log says more.';

@@ -1,0 +1,19 @@
+// What every use case works with.
+import type { BuildQueue } from './build-queue.ts';
+import type { MicrovmIndex } from './microvm-index.ts';
+import type { AppDependencies } from './settings.ts';
+
+export interface AppContext extends AppDependencies {
+  readonly index: MicrovmIndex;
+  readonly builds: BuildQueue;
+  /** Called when a MicroVM is about to be suspended or has ended. */
+  readonly leaveListeners: ((microvmId: string) => void)[];
+  /** Aborted by `close`. */
+  readonly closing: AbortSignal;
+  /** Set once the server is on its way down: nothing starts or wakes any more. */
+  draining: boolean;
+}
+
+export function leave(app: AppContext, microvmId: string): void {
+  for (const listener of app.leaveListeners) listener(microvmId);
+}

@@ -1,0 +1,45 @@
+// What the AWS API has no words for: the server itself, stage times of a MicroVM, the log of a build.
+import type { MicrovmState } from '../contract/states.ts';
+import { requireMicrovm } from './caller-checks.ts';
+import type { AppContext } from './context.ts';
+import { type MicrovmReport, readReport } from './report.ts';
+import { requireBuild } from './require-version.ts';
+import type { Caller } from './settings.ts';
+
+export interface ServerInfo {
+  version: string;
+  profile: 'open' | 'aws';
+  region: string;
+  driver: string;
+  accelerator: string;
+  architecture: string;
+}
+
+export interface MicrovmFacts extends MicrovmReport {
+  microvmId: string;
+  state: MicrovmState;
+  host: string;
+}
+
+export interface Extension {
+  info(): ServerInfo;
+  microvm(caller: Caller, microvmId: string): Promise<MicrovmFacts>;
+  /** The log as text; for a build that failed before its first line, the reason. */
+  buildLog(caller: Caller, buildId: string): Promise<string>;
+}
+
+export function createExtension(app: AppContext): Extension {
+  const { version, region, limits } = app.settings;
+  return {
+    info: () => ({ version, profile: limits.name, region, ...app.node.info() }),
+    async microvm(caller, microvmId) {
+      const row = await requireMicrovm(app, caller, microvmId);
+      return { microvmId, state: row.state, host: row.host, ...readReport(row) };
+    },
+    async buildLog(caller, buildId) {
+      const build = await requireBuild(app, caller, buildId);
+      const log = await app.node.buildLog(buildId);
+      return log === '' && build.stateReason !== null ? `${build.stateReason}\n` : log;
+    },
+  };
+}

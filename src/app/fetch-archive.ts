@@ -1,0 +1,41 @@
+// Brings the zip of an image from the object store to a file of this host.
+import { createWriteStream } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import type { BuildReasonCode } from '../contract/node-api.ts';
+import { Fault, isFault } from '../lib/errors.ts';
+import type { AppContext } from './context.ts';
+import { parseS3Uri } from './image-spec.ts';
+
+const refused = (reason: BuildReasonCode, what: string, cause?: unknown): Fault =>
+  new Fault('build_failed', { reason, what }, cause);
+
+/** Rejects with `build_failed` and the reason as the service names it. */
+export async function fetchArchive(app: AppContext, account: string, uri: string, path: string): Promise<void> {
+  const { bucket, key } = parseS3Uri(uri);
+  try {
+    const { owner } = await app.objects.headBucket(bucket);
+    if (owner !== account) throw refused('S3_ACCESS_DENIED', `Bucket ${bucket} belongs to another account.`);
+    const { info, body } = await app.objects.get(bucket, key);
+    const limit = app.settings.maxArchiveBytes;
+    if (info.bytes > limit) {
+      body.destroy();
+      throw refused('S3_INVALID_OBJECT', `${uri} has ${info.bytes} bytes; the limit is ${limit}.`);
+    }
+    await mkdir(dirname(path), { recursive: true });
+    await pipeline(body, createWriteStream(path, { mode: 0o600 }), { signal: app.closing });
+  } catch (error) {
+    throw explained(error, uri, bucket);
+  }
+}
+
+function explained(error: unknown, uri: string, bucket: string): unknown {
+  if (isFault(error, 'not_found')) {
+    return error.facts.kind === 'bucket'
+      ? refused('S3_NO_SUCH_BUCKET', `There is no bucket ${bucket}. Create it and upload the zip.`, error)
+      : refused('S3_NO_SUCH_KEY', `There is no object ${uri}. Upload the zip first.`, error);
+  }
+  if (isFault(error, 'access_denied')) return refused('S3_ACCESS_DENIED', `${uri} may not be read.`, error);
+  return error;
+}

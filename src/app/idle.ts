@@ -1,0 +1,35 @@
+// When a MicroVM counts as idle, and its suspend by the idle policy.
+import { changeState } from './change-state.ts';
+import type { AppContext } from './context.ts';
+import { converge } from './convergence.ts';
+import type { LiveMicrovm } from './microvm-index.ts';
+
+/** Quiet for as long as its idle policy says; false without a policy. */
+export function isIdle(app: AppContext, vm: LiveMicrovm): boolean {
+  const { state, wish, maxIdleSeconds } = vm.row;
+  if (state !== 'RUNNING' || wish !== 'RUNNING' || maxIdleSeconds === null) return false;
+  if (app.settings.limits.inFlightIsActivity && vm.inFlight > 0) return false;
+  const nowMs = app.clock.now();
+  return nowMs >= vm.idleRetryAtMs && nowMs - vm.lastActivityMs >= maxIdleSeconds * 1000;
+}
+
+/**
+ * Lets an idle MicroVM fall asleep (or ends it, when it may not stay suspended at all). Resolves when the wish is
+ * written; the suspend itself goes ahead only if no activity was seen until the moment it begins.
+ */
+export async function suspendIdle(app: AppContext, vm: LiveMicrovm): Promise<void> {
+  const seen = vm.activity;
+  const unchanged = (): boolean => vm.activity === seen && isIdle(app, vm);
+  if (vm.row.suspendedSeconds === 0) {
+    const why = `Idle for ${vm.row.maxIdleSeconds} s (maxIdleDurationSeconds), and suspendedDurationSeconds is 0.`;
+    await changeState(app, vm, () =>
+      unchanged() ? { state: 'TERMINATING', wish: 'TERMINATED', stateReason: why } : undefined,
+    );
+  } else {
+    vm.idleAtActivity = seen;
+    await changeState(app, vm, () =>
+      unchanged() ? { state: 'SUSPENDING', wish: 'SUSPENDED', suspendCause: 'idle' } : undefined,
+    );
+  }
+  void converge(app, vm);
+}

@@ -1,0 +1,61 @@
+// What the app room is told from outside: limits, names and the functions it cannot have itself.
+
+import type { NodeClient } from '../contract/node-api.ts';
+import type { ObjectStore } from '../contract/object-store.ts';
+import type { TokenOrder } from '../contract/token-claims.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Log } from '../lib/log.ts';
+import type { Database } from '../store/tables.ts';
+
+export interface AppLimits {
+  name: 'open' | 'aws';
+  minIdleSeconds: number;
+  maxIdleSeconds: number;
+  maxDurationSeconds: number;
+  defaultDurationSeconds: number;
+  maxTokenMinutes: number;
+  holdWhilePending: boolean;
+  inFlightIsActivity: boolean;
+  anyArchitecture: boolean;
+  imageHookSeconds: number;
+  microvmHookSeconds: number;
+  maxImages: number;
+  maxOpenBuilds: number;
+  /** By `minimumMemoryInMiB`. */
+  sizes: Readonly<Record<number, { memoryMib: number; vcpus: number; diskMib: number }>>;
+}
+
+export interface AppSettings {
+  /** In ARNs and in the guest's environment. */
+  region: string;
+  version: string;
+  limits: AppLimits;
+  /** Hosts are `<uuid>.<hostSuffix>`. */
+  hostSuffix: string;
+  /** Where zips are kept while they are built. */
+  archiveDirectory: string;
+  maxArchiveBytes: number;
+  /** Builds under way at a time; further ones wait as PENDING. */
+  parallelBuilds: number;
+  /** How long a request to a MicroVM that is not running waits. */
+  wakeDeadlineMs: number;
+}
+
+export interface AppDependencies {
+  db: Database;
+  node: NodeClient;
+  objects: ObjectStore;
+  clock: Clock;
+  log: Log;
+  settings: AppSettings;
+  mintToken(order: TokenOrder): Promise<string>;
+  /** Called before a MicroVM is written down, where its endpoint has to be opened first. */
+  openEndpoint?(microvmId: string): Promise<void>;
+  /** The `endpoint` member of answers; the bare host when absent. */
+  endpointOf?(microvmId: string, host: string): string;
+}
+
+/** Who calls. */
+export interface Caller {
+  account: string;
+}

@@ -1,0 +1,112 @@
+// A host without VMs for tests: keeps the rules of NodeClient, counts calls, and fails when told to.
+import { Duplex } from 'node:stream';
+import type {
+  BuildOrder,
+  BuildOutcome,
+  EndReason,
+  LaunchOrder,
+  LaunchReport,
+  NodeClient,
+  NodeInfo,
+  NodeMicrovm,
+  SuspendReport,
+} from '../../contract/node-api.ts';
+import { Fault } from '../../lib/errors.ts';
+
+type Call = 'build' | 'launch' | 'suspend' | 'resume' | 'terminate';
+
+export class StubNode implements NodeClient {
+  readonly calls: string[] = [];
+  readonly orders: BuildOrder[] = [];
+  readonly launches: LaunchOrder[] = [];
+  readonly vms = new Map<string, NodeMicrovm>();
+  /** Errors to throw, by call, first one first. */
+  readonly failures: Partial<Record<Call, unknown[]>> = {};
+  /** While set, the call waits for it. */
+  readonly gates: Partial<Record<Call, Promise<void>>> = {};
+  readonly #listeners: ((microvmId: string, reason: EndReason) => void)[] = [];
+
+  info(): NodeInfo {
+    return { driver: 'fake', accelerator: 'fake', architecture: 'X86_64' };
+  }
+
+  async build(order: BuildOrder): Promise<BuildOutcome> {
+    this.orders.push(order);
+    await this.#enter('build', order.buildId);
+    return { memorySnapshotBytes: 100, diskSnapshotBytes: 200, codeInstallBytes: 300, stages: { boot: 1 } };
+  }
+
+  buildLog(buildId: string): Promise<string> {
+    return Promise.resolve(this.orders.some((order) => order.buildId === buildId) ? 'STEP 1\n' : '');
+  }
+
+  async launch(order: LaunchOrder): Promise<LaunchReport> {
+    this.launches.push(order);
+    await this.#enter('launch', order.microvmId);
+    if (this.vms.has(order.microvmId)) throw new Fault('conflict', { what: 'It exists.' });
+    this.vms.set(order.microvmId, { microvmId: order.microvmId, buildId: order.buildId, state: 'running' });
+    return this.#report();
+  }
+
+  async suspend(microvmId: string): Promise<SuspendReport> {
+    await this.#enter('suspend', microvmId);
+    this.#require(microvmId, 'running').state = 'asleep';
+    return { stages: { snapshot: 3 }, asleepBytes: 4096 };
+  }
+
+  async resume(microvmId: string): Promise<LaunchReport> {
+    await this.#enter('resume', microvmId);
+    this.#require(microvmId, 'asleep').state = 'running';
+    return this.#report();
+  }
+
+  async terminate(microvmId: string): Promise<void> {
+    await this.#enter('terminate', microvmId);
+    this.vms.delete(microvmId);
+  }
+
+  open(microvmId: string): Promise<Duplex> {
+    this.#require(microvmId, 'running');
+    return Promise.resolve(new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() }));
+  }
+
+  onEnded(listener: (microvmId: string, reason: EndReason) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  list(): NodeMicrovm[] {
+    return [...this.vms.values()].map((vm) => ({ ...vm }));
+  }
+
+  deleteImage(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    this.vms.clear();
+    return Promise.resolve();
+  }
+
+  /** The MicroVM ends by itself. */
+  end(microvmId: string, reason: EndReason): void {
+    this.vms.delete(microvmId);
+    for (const listener of this.#listeners) listener(microvmId, reason);
+  }
+
+  async #enter(call: Call, id: string): Promise<void> {
+    this.calls.push(`${call} ${id}`);
+    await this.gates[call];
+    const failure = this.failures[call]?.shift();
+    if (failure !== undefined) throw failure;
+  }
+
+  #require(microvmId: string, state: NodeMicrovm['state']): NodeMicrovm {
+    const vm = this.vms.get(microvmId);
+    if (vm?.state !== state) throw new Fault('conflict', { what: `${microvmId} is not ${state}.` });
+    return vm;
+  }
+
+  #report(): LaunchReport {
+    return { stages: { restore: 2 }, repaired: ['clock', 'entropy'], accelerator: 'fake' };
+  }
+}

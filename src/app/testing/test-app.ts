@@ -1,0 +1,119 @@
+// An app on a stub host, an in-memory store and a hand-driven clock, for tests.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { GetMicrovmResponse, RunMicrovmRequest } from '../../contract/generated/operations.ts';
+import type { TokenOrder } from '../../contract/token-claims.ts';
+import { silentLog } from '../../lib/log.ts';
+import { ManualClock } from '../../lib/manual-clock.ts';
+import { openStore, type Store } from '../../store/open-store.ts';
+import { type App, createApp } from '../create-app.ts';
+import { createMicrovmImage } from '../operations/create-microvm-image.ts';
+import { getMicrovm } from '../operations/get-microvm.ts';
+import { runMicrovm } from '../operations/run-microvm.ts';
+import type { AppLimits, Caller } from '../settings.ts';
+import { StubNode } from './stub-node.ts';
+import { stubObjects } from './stub-objects.ts';
+
+export const caller: Caller = { account: '123456789012' };
+export const demoArn = 'arn:aws:lambda:us-east-1:123456789012:microvm-image:demo';
+
+export const testLimits: AppLimits = {
+  name: 'open',
+  minIdleSeconds: 1,
+  maxIdleSeconds: 28_800,
+  maxDurationSeconds: 28_800,
+  defaultDurationSeconds: 28_800,
+  maxTokenMinutes: 60,
+  holdWhilePending: true,
+  inFlightIsActivity: true,
+  anyArchitecture: true,
+  imageHookSeconds: 30,
+  microvmHookSeconds: 1,
+  maxImages: 100,
+  maxOpenBuilds: 5,
+  sizes: {
+    512: { memoryMib: 512, vcpus: 1, diskMib: 8192 },
+    2048: { memoryMib: 2048, vcpus: 1, diskMib: 8192 },
+  },
+};
+
+export const imageRequest = {
+  name: 'demo',
+  baseImageArn: 'arn:aws:lambda:us-east-1:aws:microvm-image:al2023-1',
+  buildRoleArn: 'arn:aws:iam::123456789012:role/build',
+  codeArtifact: { uri: 's3://bucket/app.zip' },
+  resources: [{ minimumMemoryInMiB: 512 }],
+};
+
+export interface TestApp extends AsyncDisposable {
+  readonly app: App;
+  readonly node: StubNode;
+  readonly clock: ManualClock;
+  readonly store: Store;
+  readonly grants: TokenOrder[];
+  /** Another server on the same rows and host, as after a restart. */
+  restart(): App;
+  /** Launches a MicroVM of a ready-made image and waits until it has come to rest. */
+  launch(input?: Partial<RunMicrovmRequest>): Promise<GetMicrovmResponse>;
+  get(microvmId: string): Promise<GetMicrovmResponse>;
+  /** Waits until nothing is under way. */
+  settle(): Promise<void>;
+}
+
+export async function testApp(limits: Partial<AppLimits> = {}): Promise<TestApp> {
+  const [store, directory] = [await openStore(':memory:'), await mkdtemp(join(tmpdir(), 'waterbear-app-'))];
+  const [node, clock, grants] = [new StubNode(), new ManualClock(), [] as TokenOrder[]];
+  const settings = {
+    region: 'us-east-1',
+    version: '0.0.0',
+    limits: { ...testLimits, ...limits },
+    hostSuffix: 'vm.localhost',
+    archiveDirectory: join(directory, 'archives'),
+    maxArchiveBytes: 1000,
+    parallelBuilds: 1,
+    wakeDeadlineMs: 60_000,
+  };
+  const objects = stubObjects(caller.account, { bucket: { 'app.zip': 'zip', 'large.zip': 'x'.repeat(1001) } });
+  const mintToken = async (order: TokenOrder): Promise<string> => `token-${grants.push(order)}`;
+  const make = (): App => createApp({ db: store.db, node, objects, clock, log: silentLog, settings, mintToken });
+  let app = make();
+  await app.start();
+  const settle = async (): Promise<void> => {
+    await app.context.builds.idle();
+    for (const vm of app.context.index.all()) await vm.worker;
+  };
+  const get = (microvmId: string): Promise<GetMicrovmResponse> =>
+    getMicrovm(app.context, caller, { microvmIdentifier: microvmId });
+  return {
+    app,
+    node,
+    clock,
+    store,
+    grants,
+    restart: () => {
+      app = make();
+      return app;
+    },
+    async launch(input = {}) {
+      await createMicrovmImage(app.context, caller, { ...imageRequest, hooks: allHooks, clientToken: 'image' });
+      await settle();
+      const { microvmId } = await runMicrovm(app.context, caller, { imageIdentifier: demoArn, ...input });
+      await settle();
+      return get(microvmId);
+    },
+    get,
+    settle,
+    async [Symbol.asyncDispose]() {
+      await app.close();
+      await store.close();
+      await rm(directory, { recursive: true });
+    },
+  };
+}
+
+const allHooks = {
+  port: 9000,
+  microvmImageHooks: { ready: 'ENABLED' },
+  microvmHooks: { run: 'ENABLED', suspend: 'ENABLED', suspendTimeoutInSeconds: 7 },
+};

@@ -1,0 +1,56 @@
+// Waking on demand: one wake per MicroVM, however many requests wait for it.
+import { Fault } from '../lib/errors.ts';
+import { changeState } from './change-state.ts';
+import type { AppContext } from './context.ts';
+import { converge } from './convergence.ts';
+import type { LiveMicrovm } from './microvm-index.ts';
+
+/** A MicroVM that this server put to sleep on its way down wakes by any request: nobody asked for its sleep. */
+export const mayWake = ({ row }: LiveMicrovm): boolean => row.autoResume === 1 || row.suspendCause === 'shutdown';
+
+/** Resolves when it runs or has come to rest otherwise; rejects with why a wake failed. */
+export function wake(app: AppContext, vm: LiveMicrovm): Promise<void> {
+  vm.wake ??= wakeOnce(app, vm).finally(() => {
+    vm.wake = undefined;
+  });
+  return vm.wake;
+}
+
+async function wakeOnce(app: AppContext, vm: LiveMicrovm): Promise<void> {
+  if (app.draining) throw new Fault('aborted', { what: 'The wake' });
+  vm.wakeFault = undefined;
+  // The state stays SUSPENDED until `/resume` has answered.
+  await changeState(app, vm, (row) => (row.state === 'SUSPENDED' ? { wish: 'RUNNING' } : undefined));
+  await converge(app, vm);
+  if (vm.wakeFault) throw vm.wakeFault;
+}
+
+/** Rejects as `DataPlane.awake` does. */
+export async function awake(app: AppContext, vm: LiveMicrovm): Promise<void> {
+  for (;;) {
+    const { state, generation } = vm.row;
+    switch (state) {
+      case 'RUNNING':
+        return;
+      case 'PENDING':
+        if (!app.settings.limits.holdWhilePending) throw refused(vm, 'is still PENDING');
+        await converge(app, vm);
+        break;
+      case 'SUSPENDING':
+        // Whether it may be woken is only known once it is clear that it falls asleep.
+        await converge(app, vm);
+        break;
+      case 'SUSPENDED':
+        if (!mayWake(vm)) throw refused(vm, 'is suspended and its idle policy does not resume it by a request');
+        await wake(app, vm);
+        break;
+      case 'TERMINATING':
+      case 'TERMINATED':
+        throw refused(vm, `has ended${vm.row.stateReason === null ? '' : ` (${vm.row.stateReason})`}`);
+    }
+    if (vm.row.generation === generation) throw new Fault('internal', { what: `${vm.row.microvmId} does not start.` });
+  }
+}
+
+const refused = (vm: LiveMicrovm, why: string): Fault =>
+  new Fault('conflict', { what: `MicroVM ${vm.row.microvmId} ${why}.`, resourceId: vm.row.microvmId });

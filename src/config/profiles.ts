@@ -1,0 +1,79 @@
+// The two sets of limits: `aws` has the original's walls, `open` lifts those that only protect AWS.
+
+export interface MachineSize {
+  memoryMib: number;
+  vcpus: number;
+  diskMib: number;
+}
+
+export interface Profile {
+  name: 'open' | 'aws';
+  minIdleSeconds: number;
+  maxIdleSeconds: number;
+  maxDurationSeconds: number;
+  /** When RunMicrovm names none. */
+  defaultDurationSeconds: number;
+  maxTokenMinutes: number;
+  /** Whether a request to a PENDING MicroVM waits; otherwise it is answered 502. */
+  holdWhilePending: boolean;
+  /** Whether an open request counts as activity although no bytes come in. */
+  inFlightIsActivity: boolean;
+  /** Whether ARM_64 is taken as "the architecture of this host", and X86_64 exists. */
+  anyArchitecture: boolean;
+  /** For hooks that are enabled without a timeout: `/ready` and `/validate`, and the other four. */
+  imageHookSeconds: number;
+  microvmHookSeconds: number;
+  maxImages: number;
+  maxOpenBuilds: number;
+  /** What the guest gets, by the `minimumMemoryInMiB` that may be asked for. */
+  sizes: Readonly<Record<number, MachineSize>>;
+}
+
+const gib = 1024;
+
+export const profiles: Readonly<Record<Profile['name'], Profile>> = {
+  open: {
+    name: 'open',
+    minIdleSeconds: 1,
+    maxIdleSeconds: 365 * 86_400,
+    maxDurationSeconds: 365 * 86_400,
+    defaultDurationSeconds: 28_800,
+    maxTokenMinutes: 10_080,
+    holdWhilePending: true,
+    inFlightIsActivity: true,
+    anyArchitecture: true,
+    imageHookSeconds: 300,
+    microvmHookSeconds: 10,
+    maxImages: 10_000,
+    maxOpenBuilds: 100,
+    sizes: {
+      512: { memoryMib: 512, vcpus: 1, diskMib: 8 * gib },
+      1024: { memoryMib: 1024, vcpus: 1, diskMib: 8 * gib },
+      2048: { memoryMib: 2048, vcpus: 1, diskMib: 8 * gib },
+      4096: { memoryMib: 4096, vcpus: 1, diskMib: 16 * gib },
+      8192: { memoryMib: 8192, vcpus: 1, diskMib: 32 * gib },
+    },
+  },
+  aws: {
+    name: 'aws',
+    minIdleSeconds: 60,
+    maxIdleSeconds: 28_800,
+    maxDurationSeconds: 28_800,
+    defaultDurationSeconds: 28_800,
+    maxTokenMinutes: 60,
+    holdWhilePending: false,
+    inFlightIsActivity: false,
+    anyArchitecture: false,
+    imageHookSeconds: 30,
+    microvmHookSeconds: 1,
+    maxImages: 100,
+    maxOpenBuilds: 5,
+    sizes: {
+      512: { memoryMib: 2048, vcpus: 1, diskMib: 8 * gib },
+      1024: { memoryMib: 4096, vcpus: 2, diskMib: 8 * gib },
+      2048: { memoryMib: 8192, vcpus: 4, diskMib: 8 * gib },
+      4096: { memoryMib: 16_384, vcpus: 8, diskMib: 16 * gib },
+      8192: { memoryMib: 32_768, vcpus: 16, diskMib: 32 * gib },
+    },
+  },
+};

@@ -1,0 +1,52 @@
+// Every answer the gateway gives on its own, in one table. Reference f.7.
+import type { ServerResponse } from 'node:http';
+
+/**
+ * An unknown host is undocumented on AWS, where DNS would not even resolve it: 404 with an empty body. A name that belongs to us but not
+ * to the TLS session is 421, as RFC 9110, 15.5.20 has it.
+ */
+export const refusals = {
+  malformed_request: { status: 400, body: 'Bad request' },
+  port_malformed: { status: 400, body: 'Invalid port' },
+  upgrade_unsupported: { status: 400, body: 'Unsupported upgrade' },
+  token_missing: { status: 403, body: 'Request missing authentication' },
+  port_denied: { status: 403, body: 'Access to port denied' },
+  host_unknown: { status: 404, body: '' },
+  request_timeout: { status: 408, body: '' },
+  host_mismatch: { status: 421, body: '' },
+  headers_too_large: { status: 431, body: '' },
+  microvm_unavailable: { status: 502, body: '' },
+  wake_timeout: { status: 502, body: '' },
+  application_unreachable: { status: 502, body: '' },
+  application_failed: { status: 502, body: '' },
+} as const satisfies Record<string, { status: number; body: string }>;
+
+export type Refusal = keyof typeof refusals;
+
+export interface RefusalContext {
+  requestId: string;
+  /** Adds the machine-readable reason. */
+  explain: boolean;
+}
+
+/** Headers of such an answer, as a flat list of names and values. */
+export function refusalHeaders(refusal: Refusal, { requestId, explain }: RefusalContext): string[] {
+  const { body } = refusals[refusal];
+  return [
+    ...(body === '' ? [] : ['content-type', 'text/plain; charset=utf-8']),
+    'content-length',
+    String(Buffer.byteLength(body)),
+    'cache-control',
+    'private, no-store',
+    'x-amzn-requestid',
+    requestId,
+    ...(explain ? ['x-waterbear-reason', refusal] : []),
+  ];
+}
+
+/** Answers with `refusal`; nothing of an answer may have been written before. */
+export function refuse(res: ServerResponse, refusal: Refusal, context: RefusalContext): void {
+  const { status, body } = refusals[refusal];
+  res.writeHead(status, refusalHeaders(refusal, context));
+  res.end(body);
+}

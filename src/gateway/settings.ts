@@ -1,0 +1,40 @@
+// What can be set on the gateway, with the values that suit profile `open`.
+
+/** `host`: one listener, one host name per MicroVM. `port`: one loopback port per MicroVM. */
+export type EndpointMode = 'host' | 'port';
+
+export interface GatewaySettings {
+  endpointMode: EndpointMode;
+  /** Adds `x-waterbear-reason` to answers of the gateway's own; AWS has no such header. */
+  explain: boolean;
+  /** How long a request is held while its MicroVM wakes. */
+  wakeTimeoutMs: number;
+  /** How long refused connections are tried again after a launch or resume. */
+  settleMs: number;
+  /** How long one connection to an application may take. */
+  connectTimeoutMs: number;
+  /** From the first byte of a connection to the end of the request's headers. */
+  headersTimeoutMs: number;
+  /** How long a client's connection may stay unused between requests. */
+  keepAliveMs: number;
+  maxConnections: number;
+  upstreamIdleMs: number;
+  /** Connections to one port of one MicroVM. */
+  upstreamMaxConnections: number;
+  /** How long the rest of a request body is still read after the answer, so that the client gets to see the answer. */
+  lingerMs: number;
+}
+
+export const gatewayDefaults: GatewaySettings = {
+  endpointMode: 'host',
+  explain: true,
+  wakeTimeoutMs: 60_000,
+  settleMs: 1_000,
+  connectTimeoutMs: 10_000,
+  headersTimeoutMs: 10_000,
+  keepAliveMs: 60_000,
+  maxConnections: 10_000,
+  upstreamIdleMs: 30_000,
+  upstreamMaxConnections: 1_024,
+  lingerMs: 5_000,
+};

@@ -1,0 +1,192 @@
+// The composition root: settings → host, store, use cases → servers. Nothing else constructs these.
+import { randomBytes } from 'node:crypto';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { sigv4Authenticate } from './api/authenticate.ts';
+import { createS3Handler } from './api/s3/handler.ts';
+import { createControlPlane } from './api/server.ts';
+import type { KeyLookup } from './api/sigv4/verify.ts';
+import { type App, createApp } from './app/create-app.ts';
+import { profiles } from './config/profiles.ts';
+import type { ServerSettings } from './config/settings.ts';
+import { openAuthority } from './gateway/authority.ts';
+import { createGateway, type Gateway } from './gateway/gateway.ts';
+import { openKeyRing } from './gateway/key-ring.ts';
+import { createOwnPorts, type OwnPorts } from './gateway/own-ports.ts';
+import { gatewayDefaults } from './gateway/settings.ts';
+import { createTokens } from './gateway/token.ts';
+import { type Clock, systemClock } from './lib/clock.ts';
+import { writeDurably } from './lib/durable-file.ts';
+import type { Log } from './lib/log.ts';
+import { openNode } from './node/open-node.ts';
+import { openDirectoryStore } from './objects/directory-store.ts';
+import { createAccount, findAccessKey, listAccessKeys, putAccessKey } from './store/access-keys.ts';
+import { openStore } from './store/open-store.ts';
+import type { AccessKeyRow, Database } from './store/tables.ts';
+import { createTasks } from './tasks/create-tasks.ts';
+
+export interface RunningServer {
+  /** Control plane and S3. */
+  apiUrl: string;
+  gatewayPort: number;
+  caFile: string;
+  region: string;
+  credentials: { accessKeyId: string; secretAccessKey: string };
+  /** Suspends every MicroVM and gives back all but the data directory. Idempotent. */
+  close(): Promise<void>;
+}
+
+const httpsPort = 443;
+
+/** Starts everything. When a step fails, what was started before is given back. */
+export async function startServer(
+  settings: ServerSettings,
+  log: Log,
+  clock: Clock = systemClock,
+): Promise<RunningServer> {
+  const stack = new AsyncDisposableStack();
+  try {
+    return await start(settings, log, clock, stack);
+  } catch (error) {
+    await stack.disposeAsync();
+    throw error;
+  }
+}
+
+async function start(
+  settings: ServerSettings,
+  log: Log,
+  clock: Clock,
+  stack: AsyncDisposableStack,
+): Promise<RunningServer> {
+  const { dataDirectory: data, region, host } = settings;
+  const at = (...names: string[]): string => join(data, ...names);
+  for (const directory of [data, at('keys'), at('archives')]) await mkdir(directory, { recursive: true, mode: 0o700 });
+  const store = stack.use(await openStore(at('waterbear.db')));
+  const key = await firstAccessKey(store.db, settings.account, clock);
+  const objects = await openDirectoryStore({ dir: at('objects'), clock });
+  const node = await openNode(settings, clock, log);
+  stack.defer(() => node.close());
+  const tokens = createTokens(await openKeyRing(at('keys', 'tokens.json'), clock));
+  const tls = await openAuthority({
+    directory: at('keys'),
+    suffix: settings.endpointSuffix,
+    loopback: settings.endpointMode === 'port',
+    clock,
+  });
+  const caFile = at('keys', 'ca.crt');
+  let endpoints: Endpoints | undefined;
+  const app = createApp({
+    ...{ db: store.db, node, objects, clock, log },
+    settings: {
+      ...{
+        region,
+        version: await productVersion(),
+        limits: profiles[settings.profile],
+        hostSuffix: settings.endpointSuffix,
+      },
+      ...{ archiveDirectory: at('archives'), maxArchiveBytes: 1 << 30, parallelBuilds: 1, wakeDeadlineMs: 60_000 },
+    },
+    mintToken: (order) => tokens.mint(order),
+    openEndpoint: async (microvmId) => endpoints?.own?.open(microvmId),
+    endpointOf: (microvmId, vmHost) => endpoints?.of(microvmId, vmHost) ?? vmHost,
+  });
+  stack.defer(() => app.close());
+  const gatewaySettings = {
+    ...gatewayDefaults,
+    endpointMode: settings.endpointMode,
+    explain: settings.profile === 'open',
+  };
+  const gateway = createGateway({
+    dataPlane: app.dataPlane,
+    tokens,
+    clock,
+    log,
+    suffix: settings.endpointSuffix,
+    tls,
+    settings: gatewaySettings,
+  });
+  stack.defer(() => gateway.close());
+  await app.start();
+  endpoints = await openEndpoints(settings, gateway, app, at('keys', 'ports.json'));
+  const keys: KeyLookup = async (accessKeyId) => findAccessKey(store.db, accessKeyId);
+  const s3 = createS3Handler({ store: objects, keys, clock, log, region, hostSuffixes: ['s3.localhost'] });
+  const control = createControlPlane({
+    app,
+    authenticate: sigv4Authenticate(keys, { clock, regions: [region] }),
+    s3,
+    log,
+  });
+  stack.defer(() => control.close());
+  const tasks = createTasks(app, clock);
+  stack.defer(() => tasks.stop());
+  const apiPort = await control.listen(host, settings.apiPort);
+  tasks.start();
+  const { accessKeyId, secret: secretAccessKey } = key;
+  const apiUrl = `http://${host}:${apiPort}`;
+  const facts = { apiUrl, s3Url: apiUrl, caFile, region, gatewayPort: endpoints.port };
+  await writeDurably(at('server.json'), JSON.stringify({ ...facts, accessKeyId, secretAccessKey, pid: process.pid }));
+  log.info('server_started', { ...facts, ...node.info() });
+  const close = once(async () => {
+    await tasks.stop();
+    await control.close();
+    await app.suspendAll(settings.shutdownMs);
+    await stack.disposeAsync();
+    log.info('server_stopped');
+  });
+  return { apiUrl, gatewayPort: endpoints.port, caFile, region, credentials: { accessKeyId, secretAccessKey }, close };
+}
+
+interface Endpoints {
+  /** Of the shared listener; 0 in mode `port`. */
+  port: number;
+  own: OwnPorts | undefined;
+  of(microvmId: string, host: string): string;
+}
+
+async function openEndpoints(
+  settings: ServerSettings,
+  gateway: Gateway,
+  app: App,
+  portsFile: string,
+): Promise<Endpoints> {
+  if (settings.endpointMode === 'host') {
+    const { port } = await gateway.listen(settings.host, settings.gatewayPort);
+    return { port, own: undefined, of: (_, host) => (port === httpsPort ? host : `${host}:${port}`) };
+  }
+  const own = await createOwnPorts(gateway, portsFile);
+  for (const { row } of app.context.index.all()) await own.open(row.microvmId);
+  app.dataPlane.onLeave((microvmId) => {
+    if (!app.context.index.get(microvmId)) void own.close(microvmId);
+  });
+  return { port: 0, own, of: (microvmId, host) => own.endpointOf(microvmId) ?? host };
+}
+
+/** The server's own account and key, made at the first start. */
+async function firstAccessKey(db: Database, account: string, clock: Clock): Promise<AccessKeyRow> {
+  await createAccount(db, { account, createdAtMs: clock.now() });
+  const [existing] = await listAccessKeys(db);
+  if (existing) return existing;
+  const letters = randomBytes(16).reduce((text, byte) => text + 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'[byte % 32], 'AKIA');
+  const row = {
+    accessKeyId: letters,
+    account,
+    secret: randomBytes(30).toString('base64url'),
+    createdAtMs: clock.now(),
+  };
+  await putAccessKey(db, row);
+  return row;
+}
+
+async function productVersion(): Promise<string> {
+  const text = await readFile(join(import.meta.dirname, '..', 'package.json'), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+function once(work: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | undefined;
+  return () => {
+    running ??= work();
+    return running;
+  };
+}

@@ -1,0 +1,17 @@
+// What a client token created, so that a repeated call answers again instead of acting again.
+import type { Database, IdempotencyRow } from './tables.ts';
+
+type Key = Pick<IdempotencyRow, 'account' | 'operation' | 'token'>;
+
+export const findIdempotency = (db: Database, key: Key): Promise<IdempotencyRow | undefined> =>
+  db
+    .selectFrom('idempotency')
+    .selectAll()
+    .where('account', '=', key.account)
+    .where('operation', '=', key.operation)
+    .where('token', '=', key.token)
+    .executeTakeFirst();
+
+export async function insertIdempotency(db: Database, row: IdempotencyRow): Promise<void> {
+  await db.insertInto('idempotency').values(row).execute();
+}

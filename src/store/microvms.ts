@@ -1,0 +1,83 @@
+// MicroVMs: every change of state is one compare-and-set and carries its usage intervals with it.
+import { sql } from 'kysely';
+import { type MicrovmState, microvmTransitions } from '../contract/states.ts';
+import { inTransaction } from './open-store.ts';
+import type { Database, MicrovmRow } from './tables.ts';
+import { recordUsage } from './usage.ts';
+
+/** What may change after a MicroVM was created. */
+export type MicrovmChange = Partial<
+  Pick<
+    MicrovmRow,
+    'state' | 'wish' | 'stateReason' | 'launchedAtMs' | 'suspendedAtMs' | 'suspendCause' | 'terminatedAtMs' | 'report'
+  >
+>;
+
+const states = Object.keys(microvmTransitions) as MicrovmState[];
+
+/** States from which `to` may be entered, or in which nothing changes. */
+const sourcesOf = (to: MicrovmState): MicrovmState[] =>
+  states.filter((from) => from === to || microvmTransitions[from].includes(to));
+
+export async function insertMicrovm(db: Database, row: MicrovmRow): Promise<void> {
+  await inTransaction(db, async (trx) => {
+    await trx.insertInto('microvms').values(row).execute();
+    await recordUsage(trx, row, row.startedAtMs);
+  });
+}
+
+/**
+ * Applies `change` if the row still has this generation and the state change is legal, and records the usage with it.
+ * Resolves with the new row, or undefined when nothing was written.
+ */
+export function changeMicrovm(
+  db: Database,
+  { microvmId, generation }: Pick<MicrovmRow, 'microvmId' | 'generation'>,
+  change: MicrovmChange,
+  atMs: number,
+): Promise<MicrovmRow | undefined> {
+  return inTransaction(db, async (trx) => {
+    let update = trx
+      .updateTable('microvms')
+      .set({ ...change, generation: generation + 1 })
+      .where('microvmId', '=', microvmId)
+      .where('generation', '=', generation);
+    if (change.state !== undefined) update = update.where('state', 'in', sourcesOf(change.state));
+    const row = await update.returningAll().executeTakeFirst();
+    if (row && change.state !== undefined) await recordUsage(trx, row, atMs);
+    return row;
+  });
+}
+
+export const findMicrovm = (db: Database, microvmId: string): Promise<MicrovmRow | undefined> =>
+  db.selectFrom('microvms').selectAll().where('microvmId', '=', microvmId).executeTakeFirst();
+
+/** Everything that has not ended. */
+export const listLiveMicrovms = (db: Database): Promise<MicrovmRow[]> =>
+  db.selectFrom('microvms').selectAll().where('state', '<>', 'TERMINATED').orderBy('startedAtMs').execute();
+
+export interface MicrovmPosition {
+  startedAtMs: number;
+  microvmId: string;
+}
+
+export interface MicrovmQuery {
+  account: string;
+  imageArn?: string | undefined;
+  imageVersion?: string | undefined;
+  /** The last one of the page before. */
+  after?: MicrovmPosition | undefined;
+  limit: number;
+}
+
+/** Newest first. */
+export function listMicrovms(db: Database, query: MicrovmQuery): Promise<MicrovmRow[]> {
+  const { imageArn, imageVersion, after } = query;
+  let select = db.selectFrom('microvms').selectAll().where('account', '=', query.account);
+  if (imageArn !== undefined) select = select.where('imageArn', '=', imageArn);
+  if (imageVersion !== undefined) select = select.where('imageVersion', '=', imageVersion);
+  if (after) {
+    select = select.where(sql<boolean>`(started_at_ms, microvm_id) < (${after.startedAtMs}, ${after.microvmId})`);
+  }
+  return select.orderBy('startedAtMs', 'desc').orderBy('microvmId', 'desc').limit(query.limit).execute();
+}

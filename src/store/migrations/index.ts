@@ -1,0 +1,13 @@
+// All migrations in order. A name, once released, never changes its meaning.
+import type { Migration } from 'kysely/migration';
+import { createAccessTables } from './access.ts';
+import { createImageTables } from './images.ts';
+import { createIdempotencyTable, createMicrovmTables, createUsageTables } from './microvms.ts';
+
+export const migrations: Record<string, Migration> = {
+  '001-access': { up: createAccessTables },
+  '002-images': { up: createImageTables },
+  '003-microvms': { up: createMicrovmTables },
+  '004-usage': { up: createUsageTables },
+  '005-idempotency': { up: createIdempotencyTable },
+};

@@ -1,0 +1,234 @@
+// A gateway in front of local applications, for tests: the data plane is in memory, and MicroVMs are TCP ports on loopback.
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+  type RequestListener,
+  type Server,
+} from 'node:http';
+import { type RequestOptions, request } from 'node:https';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
+import type { Activity, DataPlane, Endpoint } from '../../src/contract/data-plane.ts';
+import { openAuthority } from '../../src/gateway/authority.ts';
+import { createGateway, type Gateway } from '../../src/gateway/gateway.ts';
+import { openKeyRing } from '../../src/gateway/key-ring.ts';
+import { type GatewaySettings, gatewayDefaults } from '../../src/gateway/settings.ts';
+import { createTokens, type Tokens } from '../../src/gateway/token.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { Fault } from '../../src/lib/errors.ts';
+import { silentLog } from '../../src/lib/log.ts';
+
+export const suffix = 'vm.localhost';
+export const hostOf = (microvmId: string): string => `${microvmId}.${suffix}`;
+
+/** One pretended MicroVM: guest port → port on loopback. */
+export interface Pretended {
+  ports: Map<number, number>;
+  asleep: boolean;
+  autoResume: boolean;
+}
+
+export class PretendedPlane implements DataPlane {
+  readonly vms = new Map<string, Pretended>();
+  readonly connections: Socket[] = [];
+  wakes = 0;
+  waiting = 0;
+  begun = 0;
+  ended = 0;
+  touches = 0;
+  opened = 0;
+  /** Resolved by the test to let the wake under way finish. */
+  wake: Promise<void> = Promise.resolve();
+  #waking: Promise<void> | undefined;
+  #listeners: ((microvmId: string) => void)[] = [];
+
+  find(host: string): Endpoint | undefined {
+    const microvmId = host.slice(0, -suffix.length - 1);
+    const vm = this.vms.get(microvmId);
+    return vm && { microvmId, host, state: vm.asleep ? 'SUSPENDED' : 'RUNNING', autoResume: vm.autoResume };
+  }
+
+  begin(): Activity {
+    this.begun += 1;
+    const touch = (): void => {
+      this.touches += 1;
+    };
+    const end = (): void => {
+      this.ended += 1;
+    };
+    return { touch, end };
+  }
+
+  async awake(microvmId: string, signal: AbortSignal): Promise<void> {
+    const vm = this.vms.get(microvmId);
+    if (!vm) throw new Fault('not_found', { what: 'no such MicroVM' });
+    if (!vm.asleep) return;
+    if (!vm.autoResume) throw new Fault('conflict', { what: 'asleep' });
+    this.waiting += 1;
+    signal.addEventListener('abort', () => {
+      this.waiting -= 1;
+    });
+    if (!this.#waking) this.wakes += 1;
+    this.#waking ??= this.wake.then(() => {
+      vm.asleep = false;
+      this.#waking = undefined;
+    });
+    await this.#waking;
+  }
+
+  async open(microvmId: string, port: number): Promise<Duplex> {
+    this.opened += 1;
+    const socket = connect(this.vms.get(microvmId)?.ports.get(port) ?? 1, '127.0.0.1');
+    try {
+      await once(socket, 'connect');
+    } catch (cause) {
+      throw new Fault('guest_failed', { what: 'refused the connection' }, cause);
+    }
+    this.connections.push(socket);
+    return socket;
+  }
+
+  onLeave(listener: (microvmId: string) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  leave(microvmId: string): void {
+    for (const listener of this.#listeners) listener(microvmId);
+  }
+}
+
+export interface Answer {
+  status: number;
+  headers: IncomingHttpHeaders;
+  rawHeaders: string[];
+  trailers: NodeJS.Dict<string>;
+  body: string;
+}
+
+export interface Rig extends AsyncDisposable {
+  gateway: Gateway;
+  plane: PretendedPlane;
+  tokens: Tokens;
+  port: number;
+  /** PEM. */
+  ca: string;
+  /** An application on port 8080 (or another) of `microvmId`. */
+  app(microvmId: string, listener: RequestListener, guestPort?: number): Promise<Server>;
+  /** A token for all ports, or these. */
+  token(microvmId: string, ports?: number[]): Promise<string>;
+  options(microvmId: string, options?: RequestOptions): RequestOptions;
+  /** Sends a whole request with a good token unless `x-aws-proxy-auth` is given, and reads the whole answer. */
+  ask(microvmId: string, options?: RequestOptions, body?: string | Buffer): Promise<Answer>;
+  /** A TLS connection to speak by hand. */
+  raw(microvmId: string): Promise<TLSSocket>;
+}
+
+export async function startRig(changes: Partial<GatewaySettings> = {}): Promise<Rig> {
+  const directory = await mkdtemp(join(tmpdir(), 'waterbear-gateway-'));
+  const loopback = changes.endpointMode === 'port';
+  const tls = await openAuthority({ directory, suffix, loopback, clock: systemClock });
+  const tokens = createTokens(await openKeyRing(join(directory, 'tokens.json'), systemClock));
+  const plane = new PretendedPlane();
+  const settings = { ...gatewayDefaults, ...changes };
+  const gateway = createGateway({
+    dataPlane: plane,
+    tokens,
+    clock: systemClock,
+    log: silentLog,
+    suffix,
+    tls,
+    settings,
+  });
+  const { port } = loopback ? { port: 0 } : await gateway.listen('127.0.0.1', 0);
+  const apps: Server[] = [];
+  const token: Rig['token'] = (microvmId, ports) =>
+    tokens.mint({
+      microvmId,
+      ports: ports?.map((one) => ({ start: one, end: one })) ?? 'all',
+      expiresAtMs: Date.now() + 60_000,
+    });
+  const ca = tls.caCertificatePem;
+  const options: Rig['options'] = (microvmId, more = {}) => {
+    const name = hostOf(microvmId);
+    const headers: OutgoingHttpHeaders = { host: `${name}:${port}`, ...(more.headers as OutgoingHttpHeaders) };
+    return { host: '127.0.0.1', port, servername: name, ca, agent: false, ...more, headers };
+  };
+  return {
+    gateway,
+    plane,
+    tokens,
+    port,
+    ca,
+    token,
+    options,
+    app: async (microvmId, listener, guestPort = 8080) => {
+      const server = createServer(listener);
+      server.on('checkContinue', listener);
+      server.keepAliveTimeout = 60_000;
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      apps.push(server);
+      const vm = plane.vms.get(microvmId) ?? { ports: new Map(), asleep: false, autoResume: true };
+      vm.ports.set(guestPort, (server.address() as AddressInfo).port);
+      plane.vms.set(microvmId, vm);
+      return server;
+    },
+    ask: async (microvmId, more = {}, body) => {
+      const headers = { 'x-aws-proxy-auth': await token(microvmId), ...(more.headers as OutgoingHttpHeaders) };
+      return exchange(options(microvmId, { ...more, headers }), body);
+    },
+    raw: async (microvmId) => {
+      const socket = connectTls({ host: '127.0.0.1', port, servername: hostOf(microvmId), ca });
+      await once(socket, 'secureConnect');
+      return socket;
+    },
+    [Symbol.asyncDispose]: async () => {
+      await gateway.close(0);
+      for (const app of apps) {
+        app.closeAllConnections();
+        app.close();
+      }
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Sends one request; an undefined header is left out. Rejects when the answer breaks off. */
+export function exchange(options: RequestOptions, body?: string | Buffer): Promise<Answer> {
+  const headers = Object.fromEntries(Object.entries(options.headers ?? {}).filter(([, value]) => value !== undefined));
+  return new Promise((resolve, reject) => {
+    const req = request({ ...options, headers }, (res) => {
+      const parts: Buffer[] = [];
+      res.on('data', (part: Buffer) => parts.push(part));
+      res.on('error', reject);
+      res.on('end', () => {
+        const { statusCode: status = 0, headers: found, rawHeaders, trailers } = res;
+        resolve({ status, headers: found, rawHeaders, trailers, body: Buffer.concat(parts).toString() });
+      });
+    });
+    req.on('error', reject);
+    req.end(body);
+  });
+}
+
+/** Resolves when `what` holds; the test's own time limit bounds it. */
+export async function until(what: () => boolean): Promise<void> {
+  while (!what()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+/** Everything a socket says until it closes. */
+export async function readAll(socket: Duplex): Promise<string> {
+  let text = '';
+  socket.on('data', (chunk: Buffer) => {
+    text += chunk.toString('latin1');
+  });
+  socket.on('error', () => {});
+  await new Promise((resolve) => socket.once('close', resolve));
+  return text;
+}
