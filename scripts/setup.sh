@@ -186,11 +186,9 @@ install_packages() {
   if [ -z "$missing" ]; then result 'nothing missing'; return; fi
   printf '  installing %s' "$missing" >&2
   # shellcheck disable=SC2086
-  if ! apt-cache show $missing >/dev/null 2>&1; then apt update || apt_failed update; updated=yes; fi
-  # shellcheck disable=SC2086
   if ! apt install --no-install-recommends $missing; then
-    # Lists that are too old name packages that are gone from the servers.
-    [ -z "${updated:-}" ] && log_says '404|unable to fetch|failed to fetch' || apt_failed install
+    # A fresh machine has no package lists, and old lists name what is gone from the servers.
+    log_says 'unable to locate|no installation candidate|404|failed to fetch' || apt_failed install
     apt update || apt_failed update
     # shellcheck disable=SC2086
     apt install --no-install-recommends $missing || apt_failed install

@@ -58,19 +58,21 @@ function send(reply: FastifyReply, requestId: string, { status, headers, body }:
   else void reply.code(status).headers(all).send(body);
 }
 
-/** Ours, or one of Fastify's about the request itself (too large, cut short, undecodable URL). */
 function sendError(log: Log, request: FastifyRequest, reply: FastifyReply, error: unknown): void {
+  const answer = requestError(error) ?? errorAnswer(error, request.id);
+  if (answer.status >= 500) log.error('api.failed', { requestId: request.id, path: request.url, error: String(error) });
+  send(reply, request.id, answer);
+}
+
+/** Fastify's own errors about the request itself: too large, cut short, an URL or type that cannot be read. */
+function requestError(error: unknown): Answer | undefined {
   const status = typeof error === 'object' && error !== null && 'statusCode' in error ? Number(error.statusCode) : 500;
   if (status === 413) {
     const message = `The body of a request may have at most ${maxBodyBytes} bytes.`;
-    return send(reply, request.id, namedError('RequestEntityTooLargeException', message));
+    return namedError('RequestEntityTooLargeException', message);
   }
-  if (status >= 400 && status < 500) {
-    return send(reply, request.id, namedError('SerializationException', 'The request could not be read.'));
-  }
-  const answer = errorAnswer(error, request.id);
-  if (answer.status >= 500) log.error('api.failed', { requestId: request.id, path: request.url, error: String(error) });
-  send(reply, request.id, answer);
+  if (status < 400 || status >= 500) return undefined;
+  return namedError('SerializationException', 'The request could not be read.');
 }
 
 /** What is not HTTP at all still gets an answer that an SDK can read. */

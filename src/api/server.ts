@@ -10,6 +10,8 @@ export interface ControlPlaneDependencies extends JsonApiDependencies {
   s3(request: IncomingMessage, response: ServerResponse): Promise<void>;
   /** Plain HTTP without it. */
   tls?: { key: string; cert: string };
+  /** From the first header to the end of the answer, for all but S3; default 60 s. */
+  requestMs?: number;
 }
 
 export interface ControlPlane {
@@ -21,12 +23,20 @@ export interface ControlPlane {
 
 /** An upload of many gigabytes may take long; the S3 handler watches for silence itself. */
 const requestTimeoutMs = 6 * 3_600_000;
+const defaultRequestMs = 60_000;
+
+/** A client that sends its few bytes too slowly does not hold a connection for hours. */
+function cutWhenLate(response: ServerResponse, ms: number): void {
+  const timer = setTimeout(() => response.destroy(), ms);
+  response.once('close', () => clearTimeout(timer));
+}
 
 export function createControlPlane(deps: ControlPlaneDependencies): ControlPlane {
   let server: Server | undefined;
   const api = createJsonApi(deps, (handler) => {
     const listener = (request: IncomingMessage, response: ServerResponse): void => {
       if (signedService(signedRequest(request)) !== 's3') {
+        cutWhenLate(response, deps.requestMs ?? defaultRequestMs);
         handler(request, response);
         return;
       }

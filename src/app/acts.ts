@@ -18,35 +18,48 @@ const onHost = (app: AppContext, vm: LiveMicrovm): 'running' | 'asleep' | undefi
 
 const isOver = ({ state }: MicrovmRow): boolean => state === 'TERMINATING' || state === 'TERMINATED';
 
+/** What the host answered. An error while recording it is something else: that act is taken up again as a whole. */
+type Outcome<T> = { report: T | undefined } | { error: unknown };
+
+async function attempt<T>(app: AppContext, vm: LiveMicrovm, what: string, act: () => Promise<T> | undefined) {
+  try {
+    return { report: await act() } satisfies Outcome<T>;
+  } catch (error) {
+    app.log.warn(`microvm.${what}_failed`, { microvmId: vm.row.microvmId, error: String(error) });
+    return { error } satisfies Outcome<T>;
+  }
+}
+
 /** PENDING for the first time. */
 export const launch: Act = async (app, vm) => {
   const { microvmId, buildId, runHookPayload } = vm.row;
-  try {
-    const order = { microvmId, buildId, ...(runHookPayload === null ? {} : { runHookPayload }) };
-    const report = onHost(app, vm) === 'running' ? undefined : await app.node.launch(order);
-    await changeState(app, vm, (row) =>
-      row.state === 'PENDING'
-        ? { state: 'RUNNING', launchedAtMs: app.clock.now(), report: withLaunch(row, 'launch', report) }
-        : undefined,
-    );
-  } catch (error) {
-    app.log.warn('microvm.launch_failed', { microvmId, error: String(error) });
-    await changeState(app, vm, (row) => (isOver(row) ? undefined : ended(reasonOf(error), app.clock.now())));
-  }
+  const order = { microvmId, buildId, ...(runHookPayload === null ? {} : { runHookPayload }) };
+  const outcome = await attempt(app, vm, 'launch', () =>
+    onHost(app, vm) === 'running' ? undefined : app.node.launch(order),
+  );
+  const nowMs = app.clock.now();
+  await changeState(app, vm, (row) => {
+    if (row.state !== 'PENDING') return undefined;
+    if ('error' in outcome) return ended(reasonOf(outcome.error), nowMs);
+    return { state: 'RUNNING', launchedAtMs: nowMs, report: withLaunch(row, 'launch', outcome.report) };
+  });
 };
 
 /** SUSPENDED, or PENDING after an explicit resume. */
 export const resume: Act = async (app, vm) => {
-  const { microvmId } = vm.row;
-  try {
-    const report = onHost(app, vm) === 'running' ? undefined : await app.node.resume(microvmId);
-    vm.wakeFault = undefined;
-    await changeState(app, vm, (row) => (isOver(row) ? undefined : running(row, withLaunch(row, 'wake', report))));
-  } catch (error) {
-    app.log.warn('microvm.resume_failed', { microvmId, error: String(error) });
+  const outcome = await attempt(app, vm, 'resume', () =>
+    onHost(app, vm) === 'running' ? undefined : app.node.resume(vm.row.microvmId),
+  );
+  if ('error' in outcome) {
+    const { error } = outcome;
     vm.wakeFault = isFault(error) ? error : new Fault('internal', { what: reasonOf(error) }, error);
     await recordReality(app, vm, reasonOf(error));
+    return;
   }
+  vm.wakeFault = undefined;
+  await changeState(app, vm, (row) =>
+    isOver(row) ? undefined : running(row, withLaunch(row, 'wake', outcome.report)),
+  );
 };
 
 /** SUSPENDING. */
@@ -57,21 +70,23 @@ export const suspend: Act = async (app, vm) => {
     await changeState(app, vm, (row) => (row.suspendCause === 'idle' ? backToRunning(row) : undefined));
     return;
   }
-  try {
-    // No `await` between the check above and the call: a request that comes later finds SUSPENDING and waits.
-    leave(app, microvmId);
-    const report = onHost(app, vm) === 'asleep' ? undefined : await app.node.suspend(microvmId);
-    vm.failedSuspends = 0;
-    await changeState(app, vm, (row) =>
-      row.state === 'SUSPENDING' ? { ...asleep(app), report: withSuspend(row, report), stateReason: null } : undefined,
-    );
-  } catch (error) {
-    app.log.warn('microvm.suspend_failed', { microvmId, error: String(error) });
+  // No `await` between the check above and the call: a request that comes later finds SUSPENDING and waits.
+  leave(app, microvmId);
+  const outcome = await attempt(app, vm, 'suspend', () =>
+    onHost(app, vm) === 'asleep' ? undefined : app.node.suspend(microvmId),
+  );
+  if ('error' in outcome) {
     vm.failedSuspends += 1;
     const pauseMs = Math.min(longestIdlePauseMs, 15_000 * 2 ** vm.failedSuspends);
     vm.idleRetryAtMs = app.clock.now() + pauseMs;
-    await recordReality(app, vm, reasonOf(error));
+    await recordReality(app, vm, reasonOf(outcome.error));
+    return;
   }
+  vm.failedSuspends = 0;
+  const asleep = { state: 'SUSPENDED', suspendedAtMs: app.clock.now(), stateReason: null } as const;
+  await changeState(app, vm, (row) =>
+    row.state === 'SUSPENDING' ? { ...asleep, report: withSuspend(row, outcome.report) } : undefined,
+  );
 };
 
 /** TERMINATING. */
@@ -101,8 +116,6 @@ const running = (row: MicrovmRow, report: MicrovmRow['report']): MicrovmChange =
 
 const backToRunning = (row: MicrovmRow): MicrovmChange | undefined =>
   row.state === 'SUSPENDING' ? { state: 'RUNNING', wish: 'RUNNING', suspendCause: null } : undefined;
-
-const asleep = (app: AppContext): MicrovmChange => ({ state: 'SUSPENDED', suspendedAtMs: app.clock.now() });
 
 /** After a failure: writes what the host really has, with the reason, and wishes for nothing else. */
 async function recordReality(app: AppContext, vm: LiveMicrovm, stateReason: string): Promise<void> {

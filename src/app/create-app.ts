@@ -2,6 +2,7 @@
 import type { Constraint } from '../contract/constraints.ts';
 import type { DataPlane } from '../contract/data-plane.ts';
 import type { OperationName, OperationTypes } from '../contract/generated/operations.ts';
+import { within } from '../lib/deadline.ts';
 import { failInterruptedBuilds } from './build-image.ts';
 import { BuildQueue } from './build-queue.ts';
 import type { AppContext } from './context.ts';
@@ -33,8 +34,8 @@ export interface App {
   start(): Promise<void>;
   /** For SIGTERM. Nothing launches or wakes afterwards. */
   suspendAll(deadlineMs: number): Promise<void>;
-  /** Stops builds and waits for what is under way; the database may be closed afterwards. */
-  close(): Promise<void>;
+  /** Stops builds and waits for what is under way, or for the deadline; the database may be closed afterwards. */
+  close(deadlineMs?: number): Promise<void>;
 }
 
 export function createApp(dependencies: AppDependencies): App {
@@ -59,13 +60,21 @@ export function createApp(dependencies: AppDependencies): App {
       await recoverMicrovms(context);
     },
     suspendAll: (deadlineMs) => suspendAll(context, deadlineMs),
-    async close() {
+    close(deadlineMs = 10_000) {
       context.draining = true;
       closing.abort();
-      await context.builds.idle();
-      await Promise.all(context.index.all().map(({ worker }) => worker));
+      return settle(context, deadlineMs);
     },
   };
+}
+
+async function settle(context: AppContext, deadlineMs: number): Promise<void> {
+  const acts = context.index.all().map(({ worker }) => worker);
+  try {
+    await within(deadlineMs, 'Coming to rest', Promise.all([context.builds.idle(), ...acts]));
+  } catch (error) {
+    context.log.error('server.close_late', { error: String(error) });
+  }
 }
 
 function bind(context: AppContext): Operations {
@@ -81,7 +90,7 @@ function listenForEnds(context: AppContext): void {
     const vm = context.index.get(microvmId);
     if (!vm) return;
     recordEnd(context, vm, reason.what).catch((error: unknown) => {
-      context.log.error('microvm.end_not_recorded', { microvmId, error: String(error) });
+      context.log.error('microvm.end_not_handled', { microvmId, error: String(error) });
     });
   });
 }

@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { Fault } from '../lib/errors.ts';
 import { suspendIdle } from './idle.ts';
@@ -119,6 +120,20 @@ test('a request that arrives while the idle policy writes its decision is not lo
   expect((await t.get(microvmId)).state).toBe('RUNNING');
   expect(t.node.calls.some((call) => call.startsWith('suspend'))).toBe(false);
   activity.end();
+});
+
+test('a wake that cannot be recorded rejects at once instead of spinning', async () => {
+  await using t = await testApp();
+  const microvmId = await asleep(t);
+  await sql`create trigger full before update of state on microvms begin select raise(abort, 'disk full'); end`.execute(
+    t.store.db,
+  );
+  await expect(t.app.dataPlane.awake(microvmId, never)).rejects.toMatchObject({ code: 'internal' });
+  await expect(t.app.dataPlane.awake(microvmId, never)).rejects.toMatchObject({ code: 'internal' });
+  await sql`drop trigger full`.execute(t.store.db);
+  await t.clock.advance(1000);
+  await t.app.dataPlane.awake(microvmId, never);
+  expect(t.node.calls.filter((call) => call.startsWith('resume'))).toHaveLength(1);
 });
 
 test('connections are dropped before the suspend begins', async () => {

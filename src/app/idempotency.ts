@@ -17,31 +17,53 @@ function canonical(value: unknown): string {
     .join(',')}}`;
 }
 
+interface WithToken {
+  clientToken?: string | undefined;
+}
+
+const fingerprintOf = ({ clientToken: _token, ...parameters }: WithToken): string =>
+  createHash('sha256').update(canonical(parameters)).digest('hex');
+
+/** What an earlier call with this token created. Rejects with `conflict` when that call had other parameters. */
+export async function replayed(
+  db: Database,
+  caller: Caller,
+  operation: string,
+  input: WithToken,
+): Promise<string | undefined> {
+  const { clientToken: token } = input;
+  if (token === undefined) return undefined;
+  const before = await findIdempotency(db, { account: caller.account, operation, token });
+  if (!before || before.fingerprint === fingerprintOf(input)) return before?.resource;
+  const what = `The client token ${token} was used for another ${operation} with different parameters. Use a new token.`;
+  throw new Fault('conflict', { what, resourceId: before.resource });
+}
+
 /**
- * Runs `create` inside a transaction unless the token of `input` was used before; resolves with the name of what was
- * created, now or then. Rejects with `conflict` when the token came with other parameters.
+ * Runs `create` in a transaction, unless a call with the same token was faster. Resolves with the name of what was
+ * created, now or then. Rejects as `replayed` does.
  */
 export function once(
   app: AppContext,
   caller: Caller,
   operation: string,
-  input: { clientToken?: string | undefined },
+  input: WithToken,
   create: (trx: Database) => Promise<string>,
-): Promise<{ resource: string; replayed: boolean }> {
-  const { clientToken: token, ...parameters } = input;
-  const fingerprint = createHash('sha256').update(canonical(parameters)).digest('hex');
+): Promise<{ resource: string; isNew: boolean }> {
   return app.db.transaction().execute(async (trx) => {
-    const key = { account: caller.account, operation, token: token ?? '' };
-    const before = token === undefined ? undefined : await findIdempotency(trx, key);
-    if (before && before.fingerprint !== fingerprint) {
-      const what = `The client token ${token} was used for another ${operation} with different parameters. Use a new token.`;
-      throw new Fault('conflict', { what, resourceId: before.resource });
-    }
-    if (before) return { resource: before.resource, replayed: true };
+    const before = await replayed(trx, caller, operation, input);
+    if (before !== undefined) return { resource: before, isNew: false };
     const resource = await create(trx);
+    const { clientToken: token } = input;
     if (token !== undefined) {
-      await insertIdempotency(trx, { ...key, fingerprint, resource, createdAtMs: app.clock.now() });
+      const key = { account: caller.account, operation, token };
+      await insertIdempotency(trx, {
+        ...key,
+        fingerprint: fingerprintOf(input),
+        resource,
+        createdAtMs: app.clock.now(),
+      });
     }
-    return { resource, replayed: false };
+    return { resource, isNew: true };
   });
 }

@@ -20,7 +20,9 @@ async function wakeOnce(app: AppContext, vm: LiveMicrovm): Promise<void> {
   if (app.draining) throw new Fault('aborted', { what: 'The wake' });
   vm.wakeFault = undefined;
   // The state stays SUSPENDED until `/resume` has answered.
-  await changeState(app, vm, (row) => (row.state === 'SUSPENDED' ? { wish: 'RUNNING' } : undefined));
+  await changeState(app, vm, (row) =>
+    row.state === 'SUSPENDED' && row.wish !== 'RUNNING' ? { wish: 'RUNNING' } : undefined,
+  );
   await converge(app, vm);
   if (vm.wakeFault) throw vm.wakeFault;
 }
@@ -28,12 +30,13 @@ async function wakeOnce(app: AppContext, vm: LiveMicrovm): Promise<void> {
 /** Rejects as `DataPlane.awake` does. */
 export async function awake(app: AppContext, vm: LiveMicrovm): Promise<void> {
   for (;;) {
-    const { state, generation } = vm.row;
+    const { state, generation, launchedAtMs } = vm.row;
     switch (state) {
       case 'RUNNING':
         return;
       case 'PENDING':
-        if (!app.settings.limits.holdWhilePending) throw refused(vm, 'is still PENDING');
+        // A resume is waited for in either profile.
+        if (launchedAtMs === null && !app.settings.limits.holdWhilePending) throw refused(vm, 'is still PENDING');
         await converge(app, vm);
         break;
       case 'SUSPENDING':
@@ -48,7 +51,10 @@ export async function awake(app: AppContext, vm: LiveMicrovm): Promise<void> {
       case 'TERMINATED':
         throw refused(vm, `has ended${vm.row.stateReason === null ? '' : ` (${vm.row.stateReason})`}`);
     }
-    if (vm.row.generation === generation) throw new Fault('internal', { what: `${vm.row.microvmId} does not start.` });
+    // Nothing could be recorded: another round would only spin until the pause is over.
+    if (vm.row.generation === generation || vm.retryAtMs > app.clock.now()) {
+      throw new Fault('internal', { what: `What became of MicroVM ${vm.row.microvmId} could not be recorded.` });
+    }
   }
 }
 

@@ -139,7 +139,6 @@ function refusalFor(rooms: Rooms, outcome: Outcome, facts: Record<string, unknow
 
 /** Reference f.7: all of these are 502 with an empty body. */
 function refusalForFault(error: unknown): Refusal {
-  if (isFault(error, 'not_found')) return 'host_unknown';
   if (isFault(error, 'guest_failed')) return 'application_unreachable';
   if (isFault(error, 'deadline_exceeded')) return 'wake_timeout';
   return 'microvm_unavailable';

@@ -62,13 +62,10 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
       const buildLog = await openBuildLog(logPath(order.buildId), onLog);
       const buildTools = { ...parts, runDirectory: `${layout.run}/b-${order.buildId.slice(0, 8)}` };
       try {
-        return await buildImage(
-          buildTools,
-          order,
-          imageDirectory(order.buildId),
-          (text) => buildLog.write(text),
-          signal,
-        );
+        const target = imageDirectory(order.buildId);
+        const outcome = await buildImage(buildTools, order, target, (text) => buildLog.write(text), signal);
+        await driver.preload(target);
+        return outcome;
       } catch (error) {
         buildLog.write(`--- failed: ${error instanceof Error ? error.message : error}\n`);
         throw error;

@@ -114,7 +114,7 @@ test('no key leaves the store or collides with another', async () => {
       for (const name of names) await store.delete('bucket', name);
       expect(await readdir(parent)).toEqual(['store']);
     }),
-    { numRuns: 30 },
+    { numRuns: 12 },
   );
 });
 

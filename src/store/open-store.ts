@@ -1,5 +1,6 @@
 // Opens the database of one server and brings its tables up to date.
-import { chmodSync } from 'node:fs';
+import { chmodSync, mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { CamelCasePlugin, Kysely, SqliteDialect } from 'kysely';
 import { Migrator } from 'kysely/migration';
@@ -14,8 +15,9 @@ export interface Store extends AsyncDisposable {
 
 /** `path` is a file, or `:memory:` for tests. Rejects with `internal` when the tables cannot be brought up to date. */
 export async function openStore(path: string): Promise<Store> {
+  if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const sqlite = new SqliteDatabase(path);
-  // It holds secret keys.
+  // It holds secret keys; SQLite gives its log files the same mode.
   if (path !== ':memory:') chmodSync(path, 0o600);
   sqlite.pragma('journal_mode = WAL');
   sqlite.pragma('synchronous = FULL');

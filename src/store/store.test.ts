@@ -79,7 +79,7 @@ async function addImage(db: Database): Promise<void> {
 
 test('what was written is there after opening the file again, readable by its owner only', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'waterbear-store-'));
-  const path = join(directory, 'waterbear.db');
+  const path = join(directory, 'new', 'waterbear.db');
   try {
     {
       await using store = await openStore(path);

@@ -1,7 +1,10 @@
+import { sql } from 'kysely';
 import { expect, test } from 'vitest';
+import { resumeMicrovm } from '../app/operations/resume-microvm.ts';
+import { runMicrovm } from '../app/operations/run-microvm.ts';
 import { suspendMicrovm } from '../app/operations/suspend-microvm.ts';
 import { terminateMicrovm } from '../app/operations/terminate-microvm.ts';
-import { caller, type TestApp, testApp } from '../app/testing/test-app.ts';
+import { caller, demoArn, type TestApp, testApp } from '../app/testing/test-app.ts';
 import { createTasks } from './create-tasks.ts';
 
 const idlePolicy = { maxIdleDurationSeconds: 2, suspendedDurationSeconds: 5, autoResumeEnabled: true };
@@ -120,6 +123,39 @@ test('a termination that failed is taken up again after its pause', async () => 
   expect((await t.get(microvmId)).state).toBe('TERMINATING');
   await t.clock.advance(500);
   expect((await t.get(microvmId)).state).toBe('TERMINATED');
+});
+
+test('a resumed MicroVM has its whole idle time before it, and one request that ends twice does not end another', async () => {
+  await using t = await testApp();
+  await using _ = await running(t);
+  const { microvmId } = await t.launch({ idlePolicy: { ...idlePolicy, suspendedDurationSeconds: 600 } });
+  await t.clock.advance(100_000);
+  expect((await t.get(microvmId)).state).toBe('SUSPENDED');
+  await resumeMicrovm(t.app.context, caller, { microvmIdentifier: microvmId });
+  await t.clock.advance(1750);
+  expect((await t.get(microvmId)).state).toBe('RUNNING');
+  const [first, second] = [t.app.dataPlane.begin(microvmId), t.app.dataPlane.begin(microvmId)];
+  first.end();
+  first.end();
+  await t.clock.advance(10_000);
+  expect((await t.get(microvmId)).state).toBe('RUNNING');
+  second.end();
+});
+
+test('an act that could not be recorded is taken up again, and not done twice', async () => {
+  await using t = await testApp();
+  await using _ = await running(t);
+  await t.launch();
+  await sql`create trigger full before update on microvms begin select raise(abort, 'disk full'); end`.execute(
+    t.store.db,
+  );
+  const { microvmId } = await runMicrovm(t.app.context, caller, { imageIdentifier: demoArn });
+  await t.clock.advance(500);
+  expect((await t.get(microvmId)).state).toBe('PENDING');
+  await sql`drop trigger full`.execute(t.store.db);
+  await t.clock.advance(1500);
+  expect((await t.get(microvmId)).state).toBe('RUNNING');
+  expect(t.node.launches.filter((launch) => launch.microvmId === microvmId)).toHaveLength(1);
 });
 
 test('a failing task says so in its status and the others go on', async () => {

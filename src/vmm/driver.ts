@@ -148,6 +148,8 @@ export interface Driver extends AsyncDisposable {
   boot(order: BootOrder): Promise<Machine>;
   /** Resolves when the guest is fresh and its application runs. */
   restore(order: RestoreOrder): Promise<Machine>;
+  /** Verifies and loads an image, so that its first restore is as quick as the later ones. */
+  preload(image: string): Promise<void>;
   /** True when `target` was made. Until then, and when it fails or is aborted, the old snapshot stays good. */
   compact(order: CompactOrder): Promise<boolean>;
 }

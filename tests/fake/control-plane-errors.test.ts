@@ -1,5 +1,4 @@
-// Bad input with the real client and with bare sockets: a clear answer in AWS's form, never a 5xx.
-import { connect } from 'node:net';
+// Bad input with the real client: the errors of the live service, in its words where they are known.
 import {
   CreateMicrovmAuthTokenCommand,
   CreateMicrovmImageCommand,
@@ -14,7 +13,6 @@ import {
   type RunMicrovmCommandInput,
   SuspendMicrovmCommand,
 } from '@aws-sdk/client-lambda-microvms';
-import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { demoArn, imageRequest } from '../../src/app/testing/test-app.ts';
 import { type ControlPlaneRig, controlPlaneRig } from './control-plane-rig.ts';
@@ -112,11 +110,11 @@ const badRuns: [string, Partial<RunMicrovmCommandInput>, object][] = [
   [
     'two kinds of logging',
     { logging: { disabled: {}, cloudWatch: {} } as never },
-    validation('Member must not be null'),
+    validation("Value at 'logging' failed to satisfy constraint: Member must have exactly one of"),
   ],
 ];
 
-test.each(badRuns.slice(0, -1))('run with %s', async (_what, input, error) => {
+test.each(badRuns)('run with %s', async (_what, input, error) => {
   await expect(rig.client.send(new RunMicrovmCommand({ imageIdentifier: demoArn, ...input }))).rejects.toMatchObject(
     error,
   );
@@ -206,7 +204,7 @@ test('the rest of what can be asked wrongly', async () => {
   const port = { allowedPorts: [{ port: 80 }] };
   const token = (input: object) =>
     new CreateMicrovmAuthTokenCommand({ microvmIdentifier, expirationInMinutes: 5, ...port, ...input });
-  const cases: [Parameters<typeof rig.client.send>[0], object][] = [
+  const cases: [object, object][] = [
     [new GetMicrovmImageCommand({ imageIdentifier: 'demo' }), validation('Invalid ARN format')],
     [new GetMicrovmImageCommand({ imageIdentifier: 'a'.repeat(257) }), validation("Value at 'imageIdentifier'")],
     [new GetMicrovmImageCommand({ imageIdentifier: other }), of('ResourceNotFoundException', 404, 'not found')],
@@ -240,7 +238,7 @@ test('the rest of what can be asked wrongly', async () => {
     [token({ microvmIdentifier: 'nobody' }), of('ResourceNotFoundException', 404, 'nobody')],
     [new DeleteMicrovmImageCommand({ imageIdentifier: demoArn }), validation('not supported by this version')],
   ];
-  for (const [command, error] of cases) await expect(rig.client.send(command)).rejects.toMatchObject(error);
+  for (const [command, error] of cases) await expect(rig.client.send(command as never)).rejects.toMatchObject(error);
 });
 
 test('another secret is refused', async () => {
@@ -278,113 +276,4 @@ test('an error inside the server names the request and nothing else', async () =
   } finally {
     Object.assign(rig.t.app.context, { db });
   }
-});
-
-/** Sends bytes as they are; resolves with the answer's head and body. */
-function raw(text: string): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const socket = connect(rig.port, '127.0.0.1', () => socket.end(text));
-  let answer = '';
-  socket.setTimeout(5000, () => socket.destroy(new Error('no answer')));
-  socket.on('data', (chunk) => {
-    answer += chunk.toString('latin1');
-  });
-  socket.on('error', reject);
-  socket.on('close', () => resolve(answer));
-  return promise;
-}
-
-test.each([
-  [
-    'an unknown path',
-    'GET /nothing HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n',
-    404,
-    'UnknownOperationException',
-  ],
-  [
-    'an unknown method',
-    'OPTIONS /2025-09-09/microvms HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n',
-    404,
-    'UnknownOperationException',
-  ],
-  [
-    'an unencoded ARN with a slash',
-    'GET /2025-09-09/microvm-images/arn:aws:x/y HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n',
-    404,
-    'UnknownOperationException',
-  ],
-  [
-    'no signature',
-    'GET /2025-09-09/microvms HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n',
-    403,
-    'MissingAuthenticationTokenException',
-  ],
-  [
-    'a path that cannot be decoded',
-    'GET /2025-09-09/microvms/%zz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n',
-    400,
-    'Exception',
-  ],
-  [
-    'a body too large',
-    `POST /2025-09-09/microvms HTTP/1.1\r\nhost: x\r\ncontent-length: 1048577\r\nconnection: close\r\n\r\n`,
-    413,
-    'RequestEntityTooLargeException',
-  ],
-  [
-    'a body of another type',
-    'POST /2025-09-09/microvms HTTP/1.1\r\nhost: x\r\ncontent-type: ;;;\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}',
-    403,
-    'MissingAuthenticationTokenException',
-  ],
-  ['no HTTP at all', 'hello\r\n\r\n', 400, 'SerializationException'],
-  [
-    'headers without end',
-    `GET / HTTP/1.1\r\nhost: x\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`,
-    400,
-    'SerializationException',
-  ],
-])('%s', async (_what, request, status, name) => {
-  const answer = await raw(request);
-  expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
-  expect(answer).toMatch(new RegExp(`x-amzn-errortype: \\w*${name}`, 'i'));
-  expect(answer).toMatch(/x-amzn-requestid: [0-9a-f-]{36}/i);
-  expect(JSON.parse(answer.slice(answer.indexOf('{')))).toMatchObject({ message: expect.any(String) });
-});
-
-test('whatever JSON comes as the input, nothing is a 5xx', async () => {
-  const { app } = rig.t;
-  const { handleOperation } = await import('../../src/api/lambda-microvms/handle.ts');
-  const { errorAnswer } = await import('../../src/api/answer.ts');
-  const identity = async () => ({ account: '123456789012', accessKeyId: 'k', region: 'us-east-1' });
-  const members = [
-    'name',
-    'hooks',
-    'idlePolicy',
-    'resources',
-    'codeArtifact',
-    'allowedPorts',
-    'tags',
-    'imageIdentifier',
-    '__proto__',
-  ];
-  const body = fc.oneof(
-    fc.string(),
-    fc.json(),
-    fc.dictionary(fc.constantFrom(...members), fc.jsonValue()).map((v) => JSON.stringify(v)),
-  );
-  const path = fc.constantFrom(
-    '/2025-09-09/microvms',
-    '/2025-09-09/microvm-images',
-    `/2025-09-09/microvms/${microvmIdentifier}/auth-token`,
-  );
-  await fc.assert(
-    fc.asyncProperty(path, body, fc.string(), async (rawPath, text, rawQuery) => {
-      const request = { method: 'POST', rawPath, rawQuery, rawHeaders: [], body: Buffer.from(text) };
-      const answer = await handleOperation(app, identity, request)?.catch((error: unknown) => errorAnswer(error, 'r'));
-      expect(answer?.status).toBeGreaterThanOrEqual(400);
-      expect(answer?.status).toBeLessThan(500);
-    }),
-    { numRuns: 500 },
-  );
 });

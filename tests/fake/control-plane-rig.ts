@@ -21,7 +21,7 @@ export interface ControlPlaneRig extends AsyncDisposable {
   readonly s3Requests: string[];
 }
 
-export async function controlPlaneRig(limits: Partial<AppLimits> = {}): Promise<ControlPlaneRig> {
+export async function controlPlaneRig(limits: Partial<AppLimits> = {}, requestMs = 10_000): Promise<ControlPlaneRig> {
   const t = await testApp(limits);
   const s3Requests: string[] = [];
   const secret = credentials.secretAccessKey;
@@ -34,6 +34,7 @@ export async function controlPlaneRig(limits: Partial<AppLimits> = {}): Promise<
       response.end('<ok/>');
     },
     log: silentLog,
+    requestMs,
   });
   const port = await controlPlane.listen('127.0.0.1', 0);
   const url = `http://127.0.0.1:${port}`;

@@ -18,10 +18,11 @@ import { imageAnswer } from '../answers.ts';
 import { buildImage, readSpec } from '../build-image.ts';
 import { invalid } from '../caller-checks.ts';
 import type { AppContext } from '../context.ts';
-import { once } from '../idempotency.ts';
+import { once, replayed } from '../idempotency.ts';
 import { resolveSpec, type StoredSpec } from '../image-spec.ts';
 import type { Caller } from '../settings.ts';
 
+const operation = 'CreateMicrovmImage';
 const firstVersion = '1.0';
 
 export async function createMicrovmImage(
@@ -29,17 +30,19 @@ export async function createMicrovmImage(
   caller: Caller,
   input: CreateMicrovmImageRequest,
 ): Promise<CreateMicrovmImageResponse> {
+  const before = await replayed(app.db, caller, operation, input);
+  if (before !== undefined) return answer(app, before);
   const { name, tags: _tags, clientToken: _token, ...asked } = input;
   const { region, limits } = app.settings;
   const spec = resolveSpec(asked, { region, limits, architecture: app.node.info().architecture });
   const arn = imageArn(region, caller.account, name);
   const buildId = randomUUID();
-  const { replayed } = await once(app, caller, 'CreateMicrovmImage', input, async (trx) => {
+  const { isNew } = await once(app, caller, operation, input, async (trx) => {
     await checkRoom(app, trx, caller, arn);
     await insertRows(app, trx, { arn, buildId, spec, input, account: caller.account });
     return arn;
   });
-  if (!replayed) app.builds.add(() => buildImage(app, buildId));
+  if (isNew) app.builds.add(() => buildImage(app, buildId));
   return answer(app, arn);
 }
 

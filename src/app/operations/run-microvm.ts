@@ -13,14 +13,19 @@ import { invalid, requireImage, requireMicrovm } from '../caller-checks.ts';
 import { resolveConnectors } from '../connectors.ts';
 import type { AppContext } from '../context.ts';
 import { converge } from '../convergence.ts';
-import { once } from '../idempotency.ts';
+import { once, replayed } from '../idempotency.ts';
 import type { Caller } from '../settings.ts';
+
+const operation = 'RunMicrovm';
 
 export async function runMicrovm(
   app: AppContext,
   caller: Caller,
   input: RunMicrovmRequest,
 ): Promise<RunMicrovmResponse> {
+  // First of all: what was answered once stays true, whatever has become of the image since.
+  const before = await replayed(app.db, caller, operation, input);
+  if (before !== undefined) return microvmAnswer(app, await requireMicrovm(app, caller, before));
   const image = await requireImage(app, caller, input.imageIdentifier, 'Malformed ARN');
   const version = await launchable(app, image, input.imageVersion);
   const { hooks, egressNetworkConnectors } = readSpec(version).asked;
@@ -33,12 +38,12 @@ export async function runMicrovm(
     egress: resolveConnectors(region, 'egress', input.egressNetworkConnectors, egressNetworkConnectors),
   });
   await app.openEndpoint?.(row.microvmId);
-  const { resource, replayed } = await once(app, caller, 'RunMicrovm', input, async (trx) => {
+  const { resource, isNew } = await once(app, caller, operation, input, async (trx) => {
     if (app.draining) throw new Fault('capacity_exhausted', { what: 'This server is being stopped.' });
     await insertMicrovm(trx, row);
     return row.microvmId;
   });
-  if (replayed) return microvmAnswer(app, await requireMicrovm(app, caller, resource));
+  if (!isNew) return microvmAnswer(app, await requireMicrovm(app, caller, resource));
   void converge(app, app.index.add(row, app.clock.now()));
   return microvmAnswer(app, row);
 }

@@ -84,6 +84,10 @@ class InMemoryDriver implements FakeDriver {
     return compactLayers(order);
   }
 
+  async preload(image: string): Promise<void> {
+    await readSnapshot(image, 'image');
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.machines.map((machine) => machine.kill()));
   }

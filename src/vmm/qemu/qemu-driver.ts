@@ -4,7 +4,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
 import { within } from '../../lib/deadline.ts';
-import { Fault } from '../../lib/errors.ts';
+import { describe, Fault, isFault } from '../../lib/errors.ts';
 import { type Stopwatch, startStopwatch } from '../../lib/stopwatch.ts';
 import type { Accelerator, BootOrder, CompactOrder, Driver, Machine, RestoreOrder } from '../driver.ts';
 import { GuestClient } from '../guest-client.ts';
@@ -35,6 +35,7 @@ export interface QemuDriverOptions {
 
 const kernelArguments = 'console=ttyS0 quiet panic=-1 tsc=reliable';
 const restoreDeadlineMs = 60_000;
+const consoleCharacters = 2_000;
 
 export async function createQemuDriver(options: QemuDriverOptions): Promise<Driver> {
   const accelerator = await chooseAccelerator(options.accelerator);
@@ -115,9 +116,11 @@ class QemuDriver implements Driver {
         release,
       });
     } catch (error) {
+      const said = consoleOf(process);
       await process?.kill();
       await release();
-      throw error;
+      if (!said || !isFault(error, 'guest_failed', 'deadline_exceeded')) throw error;
+      throw new Fault('guest_failed', { what: `did not boot (${describe(error)}). Its console:\n${said}` }, error);
     }
   }
 
@@ -183,6 +186,10 @@ class QemuDriver implements Driver {
     }
   }
 
+  async preload(image: string): Promise<void> {
+    (await this.#images.acquire(image)).release();
+  }
+
   compact(order: CompactOrder): Promise<boolean> {
     return mergeLayers(order);
   }
@@ -200,6 +207,12 @@ class QemuDriver implements Driver {
   async #tidy(runDirectory: string): Promise<void> {
     await rm(runDirectory, { recursive: true, force: true });
   }
+}
+
+/** What a guest that does not come up has to say, as long as nobody reads its console. */
+function consoleOf(process: VmmProcess | undefined): string {
+  const bytes: Buffer | null | undefined = process?.console.read();
+  return bytes?.toString('utf8').trim().slice(-consoleCharacters) ?? '';
 }
 
 interface OpenSnapshot {

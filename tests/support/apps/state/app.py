@@ -9,6 +9,7 @@ import threading
 import time
 
 count = 0
+lock = threading.Lock()
 buffer = bytearray(os.urandom(1 << 20))
 samples = []
 PATH = "/var/tmp/state.bin"
@@ -59,11 +60,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return None
         if self.path == "/exit":
             os._exit(7)
-        count += 1
+        with lock:
+            count += 1
+            now = count
         file = open(PATH, "rb").read() if os.path.exists(PATH) else b""
         return self.answer(
             {
-                "count": count,
+                "count": now,
                 "buffer": hashlib.sha256(buffer).hexdigest(),
                 "file": hashlib.sha256(file).hexdigest(),
                 "fileBytes": len(file),

@@ -1,0 +1,128 @@
+// `waterbear serve`: runs the server until it is told to stop; what it leaves behind is its data directory.
+import { join } from 'node:path';
+import { z } from 'zod';
+import { parseSettings, type ServerSettings } from '../../src/config/settings.ts';
+import { createLog } from '../../src/lib/log.ts';
+import { choiceOption, defineCommand, portOption } from '../command.ts';
+import { dataDirectory, dataFlag } from '../data-directory.ts';
+import { explain } from '../explain.ts';
+import { chooseGatewayPort, notBindable, whyNotBindable } from '../ports.ts';
+import { readServerFile, type ServerFacts } from '../server-file.ts';
+import { fired, listenForStop } from '../stop-signals.ts';
+import type { Surroundings } from '../surroundings.ts';
+
+const schema = z.object({
+  data: z.string().min(1, 'must name a directory').optional(),
+  host: z.string().min(1, 'must be an address').default('127.0.0.1'),
+  apiPort: portOption.default(9100),
+  gatewayPort: portOption.optional(),
+  driver: choiceOption(['qemu', 'fake']).default('qemu'),
+  accel: choiceOption(['auto', 'tcg', 'kvm']).default('auto'),
+  profile: choiceOption(['open', 'aws']).default('open'),
+  endpoint: choiceOption(['host', 'port']).default('host'),
+  region: z
+    .string()
+    .regex(/^[a-z]{2}(-[a-z]+)+-\d$/, 'must look like us-east-1')
+    .default('us-east-1'),
+  log: choiceOption(['silent', 'error', 'warn', 'info']).default('warn'),
+});
+type ServeOptions = z.output<typeof schema>;
+
+export const serve = defineCommand({
+  name: 'serve',
+  summary: 'start the server: API, S3 endpoint and the HTTPS gateway of the MicroVMs',
+  details: `
+SIGTERM or Ctrl-C puts all MicroVMs to sleep and stops; they wake after the next start.
+A second signal stops at once.`,
+  flags: [
+    dataFlag,
+    { flags: '--host <address>', text: 'address to listen on (default: 127.0.0.1)' },
+    { flags: '--api-port <port>', text: 'port of the AWS API and of S3; 0 takes a free one (default: 9100)' },
+    {
+      flags: '--gateway-port <port>',
+      text: 'HTTPS port of the MicroVMs (default: 443, or 8443 where 443 cannot be had)',
+    },
+    { flags: '--driver <name>', text: 'qemu: real VMs; fake: simulated ones, for tests of clients (default: qemu)' },
+    { flags: '--accel <name>', text: 'auto, kvm, or tcg: emulation, works everywhere, slower (default: auto)' },
+    { flags: '--profile <name>', text: 'open: few limits; aws: the limits of AWS (default: open)' },
+    {
+      flags: '--endpoint <mode>',
+      text: 'host: a host name per MicroVM; port: a local port per MicroVM (default: host)',
+    },
+    { flags: '--region <name>', text: 'region in ARNs and signatures (default: us-east-1)' },
+    { flags: '--log <level>', text: 'silent, error, warn or info: JSON lines on standard error (default: warn)' },
+  ],
+  schema,
+  run: runServer,
+});
+
+async function runServer(options: ServeOptions, around: Surroundings): Promise<number> {
+  const stop = listenForStop(process, (exitCode) => {
+    around.err.write('Stopped at once. MicroVMs may still run; the next start on this data directory cleans up.\n');
+    process.exit(exitCode);
+  });
+  try {
+    // A parent that started us with a channel wants us to end with it.
+    process.once('disconnect', () => stop.ask());
+    const settings = await settingsFrom(options, around);
+    // Loaded only here: the other commands start faster without the server.
+    const { startServer } = await import('../../src/main.ts');
+    const server = await startServer(settings, createLog(options.log));
+    let exitCode = 0;
+    try {
+      const facts = await readServerFile(settings.dataDirectory);
+      announce(facts, settings, around);
+      process.send?.({ listening: facts });
+      await fired(stop.asked);
+      around.out.write('Stopping: putting MicroVMs to sleep. A second signal stops at once.\n');
+    } finally {
+      exitCode = await server.close().then(
+        () => 0,
+        (error: unknown) => {
+          around.err.write(`${explain(error, Boolean(around.env.WATERBEAR_DEBUG))}\n`);
+          return 1;
+        },
+      );
+    }
+    if (exitCode === 0) around.out.write(`Stopped. Everything is kept in ${settings.dataDirectory}.\n`);
+    return exitCode;
+  } finally {
+    stop.dispose();
+    if (process.connected) process.disconnect();
+  }
+}
+
+async function settingsFrom(options: ServeOptions, around: Surroundings): Promise<ServerSettings> {
+  const { host, apiPort } = options;
+  const why = apiPort === 0 ? undefined : await whyNotBindable(host, apiPort);
+  if (why !== undefined) throw notBindable(host, apiPort, why, why === 'EADDRNOTAVAIL' ? '--host' : '--api-port');
+  const gateway = await chooseGatewayPort(host, options.gatewayPort);
+  if (gateway.note) around.err.write(`${gateway.note}\n`);
+  return parseSettings({
+    dataDirectory: dataDirectory(options.data, around),
+    toolkitDirectory: join(around.repositoryDirectory, '.waterbear'),
+    host,
+    apiPort,
+    gatewayPort: gateway.port,
+    driver: options.driver,
+    accelerator: options.accel,
+    profile: options.profile,
+    endpointMode: options.endpoint,
+    region: options.region,
+  });
+}
+
+function announce(facts: ServerFacts, settings: ServerSettings, around: Surroundings): void {
+  const isDefault = settings.dataDirectory === dataDirectory(undefined, around);
+  const data = isDefault ? '' : ` --data ${settings.dataDirectory}`;
+  const rows = [
+    ['AWS API', facts.apiUrl],
+    ['S3', facts.s3Url],
+    ['MicroVMs', `https://<id>.${settings.endpointSuffix}${facts.gatewayPort === 443 ? '' : `:${facts.gatewayPort}`}`],
+    ['data', settings.dataDirectory],
+  ];
+  if (settings.endpointMode === 'port') rows[2] = ['MicroVMs', 'https, a local port each: see "endpoint"'];
+  around.out.write('Waterbear is running.\n');
+  for (const [name = '', value = ''] of rows) around.out.write(`  ${name.padEnd(10)}${value}\n`);
+  around.out.write(`In the shell that uses it:\n  eval "$(waterbear env${data})"\n`);
+}

@@ -1,0 +1,31 @@
+// The `waterbear` command: the only file of the command line that touches `process` for its surroundings.
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { commands } from './commands/index.ts';
+import { runProgram } from './program.ts';
+import type { Output, Surroundings } from './surroundings.ts';
+
+const repositoryDirectory = resolve(import.meta.dirname, '..');
+
+function outputOf(stream: NodeJS.WriteStream): Output {
+  // A reader that went away (`waterbear env | head -1`) is no failure of ours.
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+  return { write: (text) => void stream.write(text), isTty: stream.isTTY === true };
+}
+
+const surroundings: Surroundings = {
+  env: process.env,
+  homeDirectory: process.env.HOME || homedir(),
+  workingDirectory: process.cwd(),
+  repositoryDirectory,
+  out: outputOf(process.stdout),
+  err: outputOf(process.stderr),
+};
+
+const { version } = JSON.parse(readFileSync(join(repositoryDirectory, 'package.json'), 'utf8')) as { version: string };
+const exitCode = await runProgram(commands, process.argv.slice(2), version, surroundings);
+// Idle connections of clients would keep the process alive for a while; what was written goes out first.
+process.stdout.write('', () => process.stderr.write('', () => process.exit(exitCode)));

@@ -1,0 +1,149 @@
+// A whole server for tests, used through the AWS SDKs and HTTPS as a user would.
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { request } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  type CreateMicrovmImageRequest,
+  type GetMicrovmResponse,
+  LambdaMicrovms,
+  type RunMicrovmRequest,
+} from '@aws-sdk/client-lambda-microvms';
+import { S3 } from '@aws-sdk/client-s3';
+import { parseSettings, type ServerOptions } from '../../src/config/settings.ts';
+import { createLog } from '../../src/lib/log.ts';
+import { type RunningServer, startServer } from '../../src/main.ts';
+import { toolkitDirectory } from './real-node.ts';
+
+export interface Answer {
+  status: number;
+  headers: Record<string, string | string[] | undefined>;
+  body: string;
+}
+
+export type Token = Record<string, string>;
+
+export interface TestServer {
+  readonly server: RunningServer;
+  readonly data: string;
+  readonly lambda: LambdaMicrovms;
+  readonly s3: S3;
+  /** Uploads the zip, creates the image, waits for the end of its build. */
+  build(name: string, zip: Buffer, more?: Partial<CreateMicrovmImageRequest>): Promise<BuildResult>;
+  run(imageArn: string, more?: Partial<RunMicrovmRequest>): Promise<{ id: string; endpoint: string; token: Token }>;
+  token(id: string, port?: number): Promise<Token>;
+  until(id: string, state: GetMicrovmResponse['state']): Promise<GetMicrovmResponse>;
+  get(endpoint: string, headers: Token, path?: string, body?: string): Promise<Answer>;
+  restart(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface BuildResult {
+  imageArn: string;
+  state: string | undefined;
+  status: string | undefined;
+  /** Of the build. */
+  reason: string | undefined;
+}
+
+const bucket = 'test-bucket';
+const waitMs = 120_000;
+
+async function poll<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
+  const end = Date.now() + waitMs;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined) return found;
+    if (Date.now() > end) throw new Error(`${what} did not happen within ${waitMs} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+export async function startTestServer(options: Partial<ServerOptions> = {}): Promise<TestServer> {
+  const data = await mkdtemp(join(tmpdir(), 'waterbear-server-'));
+  const settings = parseSettings({
+    ...{ dataDirectory: data, toolkitDirectory, accelerator: 'tcg', apiPort: 0, gatewayPort: 0, egress: 'none' },
+    ...options,
+  });
+  let ca = '';
+  const open = async () => {
+    const server = await startServer(settings, createLog('error'));
+    ca = await readFile(server.caFile, 'utf8');
+    const config = { endpoint: server.apiUrl, region: server.region, credentials: server.credentials, maxAttempts: 1 };
+    return { server, lambda: new LambdaMicrovms(config), s3: new S3({ ...config, forcePathStyle: true }) };
+  };
+  let current = await open();
+  await current.s3.createBucket({ Bucket: bucket });
+  const it: TestServer = {
+    data,
+    get server() {
+      return current.server;
+    },
+    get lambda() {
+      return current.lambda;
+    },
+    get s3() {
+      return current.s3;
+    },
+    async build(name, zip, more = {}) {
+      await it.s3.putObject({ Bucket: bucket, Key: `${name}.zip`, Body: zip });
+      const created = await it.lambda.createMicrovmImage({
+        ...{
+          name,
+          baseImageArn: 'arn:aws:lambda:us-east-1:aws:microvm-image:al2023-1',
+          buildRoleArn: 'arn:aws:iam::000000000000:role/build',
+        },
+        ...{ codeArtifact: { uri: `s3://${bucket}/${name}.zip` }, resources: [{ minimumMemoryInMiB: 512 }] },
+        ...more,
+      });
+      const { imageArn = '', imageVersion = '' } = created;
+      const where = { imageIdentifier: imageArn, imageVersion };
+      const version = await poll(`the build of ${name}`, async () => {
+        const found = await it.lambda.getMicrovmImageVersion(where);
+        return found.state === 'SUCCESSFUL' || found.state === 'FAILED' ? found : undefined;
+      });
+      const builds = await it.lambda.listMicrovmImageBuilds(where);
+      return { imageArn, state: version.state, status: version.status, reason: builds.items?.[0]?.stateReason };
+    },
+    async run(imageArn, more = {}) {
+      const { microvmId: id = '', endpoint = '' } = await it.lambda.runMicrovm({ imageIdentifier: imageArn, ...more });
+      return { id, endpoint, token: await it.token(id) };
+    },
+    async token(id, port = 8080) {
+      const order = { microvmIdentifier: id, expirationInMinutes: 30, allowedPorts: [{ port }] };
+      return (await it.lambda.createMicrovmAuthToken(order)).authToken ?? {};
+    },
+    until: (id, state) =>
+      poll(`${id} becoming ${state}`, async () => {
+        const found = await it.lambda.getMicrovm({ microvmIdentifier: id });
+        return found.state === state ? found : undefined;
+      }),
+    get: (endpoint, headers, path = '/', body) => send(ca, endpoint, headers, path, body),
+    async restart() {
+      await current.server.close();
+      current = await open();
+    },
+    async close() {
+      await current.server.close();
+      await rm(data, { recursive: true, force: true });
+    },
+  };
+  return it;
+}
+
+/** The endpoint as returned, resolved by the system. Rejects when the connection breaks before the answer is whole. */
+function send(ca: string, endpoint: string, headers: Token, path: string, body: string | undefined): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const options = { ca, headers, method: body === undefined ? 'GET' : 'POST', agent: false };
+    const outgoing = request(`https://${endpoint}${path}`, options, (response) => {
+      let text = '';
+      response.on('data', (chunk) => {
+        text += chunk;
+      });
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text }));
+      response.on('error', reject);
+    });
+    outgoing.on('error', reject);
+    outgoing.end(body);
+  });
+}
