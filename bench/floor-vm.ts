@@ -20,7 +20,7 @@ export interface FloorPlan {
 function argumentsOf(plan: FloorPlan): string[] {
   const { directory: at, memoryMib, port } = plan;
   const memory = `memory-backend-file,id=m0,size=${memoryMib}M,mem-path=${at}/base.mem,share=${plan.share}`;
-  const network = `user,id=n0,net=10.111.0.0/30,host=10.111.0.1,hostfwd=tcp:127.0.0.1:${port}-10.111.0.2:8080`;
+  const network = `user,id=n0,net=10.111.0.0/24,host=10.111.0.1,dns=10.111.0.3,dhcpstart=10.111.0.15,hostfwd=tcp:127.0.0.1:${port}-10.111.0.2:8080`;
   const start = [
     '-kernel',
     `${plan.guestDirectory}/vmlinuz`,

@@ -30,6 +30,13 @@ test('hosts are found in memory, unknown ones are not', async () => {
   expect(endpoint).toMatch(/^[0-9a-f-]{36}\.vm\.localhost$/);
   expect(microvmId).not.toContain(endpoint.slice(0, 36));
   expect(t.app.dataPlane.find('nobody.vm.localhost')).toBeUndefined();
+  const known: unknown[] = [];
+  t.app.dataPlane.onLeave((id) => known.push(t.app.context.index.get(id)?.row.state));
+  await terminateMicrovm(t.app.context, caller, { microvmIdentifier: microvmId });
+  await t.settle();
+  expect(t.app.dataPlane.find(endpoint)?.state).toBe('TERMINATED');
+  // Once before the end, once when it is over and its resources may be given back.
+  expect(known).toEqual(['TERMINATING', undefined]);
 });
 
 test('however many requests wait, there is one wake', async () => {
@@ -134,6 +141,25 @@ test('a wake that cannot be recorded rejects at once instead of spinning', async
   await t.clock.advance(1000);
   await t.app.dataPlane.awake(microvmId, never);
   expect(t.node.calls.filter((call) => call.startsWith('resume'))).toHaveLength(1);
+});
+
+test('an endpoint opened for a MicroVM that was not written down is given back', async () => {
+  await using t = await testApp();
+  await t.launch();
+  const opened: string[] = [];
+  const left: string[] = [];
+  Object.assign(t.app.context, { openEndpoint: async (id: string) => void opened.push(id) });
+  t.app.dataPlane.onLeave((id) => left.push(id));
+  const run = () => runMicrovm(t.app.context, caller, { imageIdentifier: demoArn, clientToken: 'same' });
+  const [first, second] = await Promise.all([run(), run()]);
+  expect(second.microvmId).toBe(first.microvmId);
+  expect(opened).toHaveLength(2);
+  expect(left).toEqual(opened.filter((id) => id !== first.microvmId));
+  t.app.context.draining = true;
+  await expect(runMicrovm(t.app.context, caller, { imageIdentifier: demoArn })).rejects.toMatchObject({
+    code: 'capacity_exhausted',
+  });
+  expect(left.at(-1)).toBe(opened.at(-1));
 });
 
 test('connections are dropped before the suspend begins', async () => {

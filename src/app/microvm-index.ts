@@ -51,24 +51,25 @@ export class MicrovmIndex {
     return vm;
   }
 
+  /** Undefined for one that has ended. */
   get(microvmId: string): LiveMicrovm | undefined {
     return this.#byId.get(microvmId);
   }
 
+  /** Finds those that ended lately, too. */
   byHost(host: string): LiveMicrovm | undefined {
     return this.#byHost.get(host);
   }
 
   all(): LiveMicrovm[] {
-    return [...this.#byId.values()].filter(({ row }) => row.state !== 'TERMINATED');
+    return [...this.#byId.values()];
   }
 
-  /** To be called when it has ended; forgets the oldest of those. */
+  /** To be called when it has ended; its host stays known for a while. */
   retire(vm: LiveMicrovm): void {
+    this.#byId.delete(vm.row.microvmId);
     this.#ended.push(vm);
     const oldest = this.#ended.length > endedKept ? this.#ended.shift() : undefined;
-    if (!oldest) return;
-    this.#byId.delete(oldest.row.microvmId);
-    this.#byHost.delete(oldest.row.host);
+    if (oldest) this.#byHost.delete(oldest.row.host);
   }
 }

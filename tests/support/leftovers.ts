@@ -11,7 +11,9 @@ export async function leftovers(): Promise<string[]> {
       .filter((name) => /^\d+$/.test(name))
       .map(async (pid) => {
         const command = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).replaceAll('\0', ' ');
-        return /^\S*qemu-system\S* .*waterbear/.test(command) ? `process ${pid} ${command.slice(0, 80)}` : '';
+        return /^\S*qemu-system\S* .*waterbear/.test(command)
+          ? `process ${pid} ${/\/run\/\S*waterbear\S*/.exec(command)?.[0]}`
+          : '';
       }),
   );
   const found = [

@@ -49,7 +49,7 @@ export interface BuildResult {
 const bucket = 'test-bucket';
 const waitMs = 120_000;
 
-async function poll<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
+export async function poll<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
   const end = Date.now() + waitMs;
   for (;;) {
     const found = await look();
@@ -85,26 +85,7 @@ export async function startTestServer(options: Partial<ServerOptions> = {}): Pro
     get s3() {
       return current.s3;
     },
-    async build(name, zip, more = {}) {
-      await it.s3.putObject({ Bucket: bucket, Key: `${name}.zip`, Body: zip });
-      const created = await it.lambda.createMicrovmImage({
-        ...{
-          name,
-          baseImageArn: 'arn:aws:lambda:us-east-1:aws:microvm-image:al2023-1',
-          buildRoleArn: 'arn:aws:iam::000000000000:role/build',
-        },
-        ...{ codeArtifact: { uri: `s3://${bucket}/${name}.zip` }, resources: [{ minimumMemoryInMiB: 512 }] },
-        ...more,
-      });
-      const { imageArn = '', imageVersion = '' } = created;
-      const where = { imageIdentifier: imageArn, imageVersion };
-      const version = await poll(`the build of ${name}`, async () => {
-        const found = await it.lambda.getMicrovmImageVersion(where);
-        return found.state === 'SUCCESSFUL' || found.state === 'FAILED' ? found : undefined;
-      });
-      const builds = await it.lambda.listMicrovmImageBuilds(where);
-      return { imageArn, state: version.state, status: version.status, reason: builds.items?.[0]?.stateReason };
-    },
+    build: (name, zip, more = {}) => buildImage(current, name, zip, more),
     async run(imageArn, more = {}) {
       const { microvmId: id = '', endpoint = '' } = await it.lambda.runMicrovm({ imageIdentifier: imageArn, ...more });
       return { id, endpoint, token: await it.token(id) };
@@ -113,12 +94,8 @@ export async function startTestServer(options: Partial<ServerOptions> = {}): Pro
       const order = { microvmIdentifier: id, expirationInMinutes: 30, allowedPorts: [{ port }] };
       return (await it.lambda.createMicrovmAuthToken(order)).authToken ?? {};
     },
-    until: (id, state) =>
-      poll(`${id} becoming ${state}`, async () => {
-        const found = await it.lambda.getMicrovm({ microvmIdentifier: id });
-        return found.state === state ? found : undefined;
-      }),
-    get: (endpoint, headers, path = '/', body) => send(ca, endpoint, headers, path, body),
+    until: (id, state) => untilState(current.lambda, id, state),
+    get: (endpoint, headers, path = '/', body) => sendRequest(ca, endpoint, headers, path, body),
     async restart() {
       await current.server.close();
       current = await open();
@@ -132,7 +109,13 @@ export async function startTestServer(options: Partial<ServerOptions> = {}): Pro
 }
 
 /** The endpoint as returned, resolved by the system. Rejects when the connection breaks before the answer is whole. */
-function send(ca: string, endpoint: string, headers: Token, path: string, body: string | undefined): Promise<Answer> {
+export function sendRequest(
+  ca: string,
+  endpoint: string,
+  headers: Token,
+  path: string,
+  body: string | undefined,
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const options = { ca, headers, method: body === undefined ? 'GET' : 'POST', agent: false };
     const outgoing = request(`https://${endpoint}${path}`, options, (response) => {
@@ -145,5 +128,43 @@ function send(ca: string, endpoint: string, headers: Token, path: string, body: 
     });
     outgoing.on('error', reject);
     outgoing.end(body);
+  });
+}
+
+/** Uploads the zip to the test bucket, creates the image, waits for the end of its build. */
+export async function buildImage(
+  { lambda, s3 }: { lambda: LambdaMicrovms; s3: S3 },
+  name: string,
+  zip: Buffer,
+  more: Partial<CreateMicrovmImageRequest> = {},
+): Promise<BuildResult> {
+  await s3.putObject({ Bucket: bucket, Key: `${name}.zip`, Body: zip });
+  const created = await lambda.createMicrovmImage({
+    ...{
+      name,
+      baseImageArn: 'arn:aws:lambda:us-east-1:aws:microvm-image:al2023-1',
+      buildRoleArn: 'arn:aws:iam::000000000000:role/build',
+    },
+    ...{ codeArtifact: { uri: `s3://${bucket}/${name}.zip` }, resources: [{ minimumMemoryInMiB: 512 }] },
+    ...more,
+  });
+  const { imageArn = '', imageVersion = '' } = created;
+  const where = { imageIdentifier: imageArn, imageVersion };
+  const version = await poll(`the build of ${name}`, async () => {
+    const found = await lambda.getMicrovmImageVersion(where);
+    return found.state === 'SUCCESSFUL' || found.state === 'FAILED' ? found : undefined;
+  });
+  const builds = await lambda.listMicrovmImageBuilds(where);
+  return { imageArn, state: version.state, status: version.status, reason: builds.items?.[0]?.stateReason };
+}
+
+export function untilState(
+  lambda: LambdaMicrovms,
+  id: string,
+  state: GetMicrovmResponse['state'],
+): Promise<GetMicrovmResponse> {
+  return poll(`${id} becoming ${state}`, async () => {
+    const found = await lambda.getMicrovm({ microvmIdentifier: id });
+    return found.state === state ? found : undefined;
   });
 }

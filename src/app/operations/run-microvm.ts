@@ -11,7 +11,7 @@ import { microvmAnswer } from '../answers.ts';
 import { readSpec } from '../build-image.ts';
 import { invalid, requireImage, requireMicrovm } from '../caller-checks.ts';
 import { resolveConnectors } from '../connectors.ts';
-import type { AppContext } from '../context.ts';
+import { type AppContext, leave } from '../context.ts';
 import { converge } from '../convergence.ts';
 import { once, replayed } from '../idempotency.ts';
 import type { Caller } from '../settings.ts';
@@ -37,15 +37,28 @@ export async function runMicrovm(
     ingress: resolveConnectors(region, 'ingress', input.ingressNetworkConnectors),
     egress: resolveConnectors(region, 'egress', input.egressNetworkConnectors, egressNetworkConnectors),
   });
-  await app.openEndpoint?.(row.microvmId);
-  const { resource, isNew } = await once(app, caller, operation, input, async (trx) => {
-    if (app.draining) throw new Fault('capacity_exhausted', { what: 'This server is being stopped.' });
-    await insertMicrovm(trx, row);
-    return row.microvmId;
-  });
-  if (!isNew) return microvmAnswer(app, await requireMicrovm(app, caller, resource));
+  const written = await writeDown(app, caller, input, row);
+  if (written !== row.microvmId) return microvmAnswer(app, await requireMicrovm(app, caller, written));
   void converge(app, app.index.add(row, app.clock.now()));
   return microvmAnswer(app, row);
+}
+
+/** Resolves with the id of the MicroVM that stands for this call: this one, or that of a faster call with the same token. */
+async function writeDown(app: AppContext, caller: Caller, input: RunMicrovmRequest, row: MicrovmRow): Promise<string> {
+  await app.openEndpoint?.(row.microvmId);
+  let written: string | undefined;
+  try {
+    const { resource } = await once(app, caller, operation, input, async (trx) => {
+      if (app.draining) throw new Fault('capacity_exhausted', { what: 'This server is being stopped.' });
+      await insertMicrovm(trx, row);
+      return row.microvmId;
+    });
+    written = resource;
+    return resource;
+  } finally {
+    // Nobody will end a MicroVM that never was: its endpoint is given back here.
+    if (written !== row.microvmId) leave(app, row.microvmId);
+  }
 }
 
 /** The version asked for, or the newest one that may be launched. */

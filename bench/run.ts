@@ -1,0 +1,107 @@
+// `npm run bench`: the floor and Waterbear in one run on one machine, as a table and, with --json, as one last line of JSON.
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { type FloorRuns, measureFloor } from './floor.ts';
+import { openWaterbear } from './waterbear.ts';
+
+/** The prototype's floor as published with the design, measured on a quiet machine of the same kind; printed for orientation. */
+const published = { launch: 164, wake: 159, suspend: 17, asleepBytes: 3_000_000 };
+const targets = { launch: 1.6, wake: 1.6, suspend: 5 };
+
+const { values } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    runs: { type: 'string', default: '7' },
+    memory: { type: 'string', default: '512' },
+  },
+});
+const runs = Math.max(7, Number(values.runs) || 7);
+const memoryMib = Number(values.memory);
+const requests = 20;
+
+const median = (numbers: readonly number[]): number => {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  return ((sorted[Math.floor((sorted.length - 1) / 2)] ?? 0) + (sorted[Math.ceil((sorted.length - 1) / 2)] ?? 0)) / 2;
+};
+const round = (value: number, digits = 1): number => Number(value.toFixed(digits));
+const say = (text: string): void => void process.stderr.write(`${text}\n`);
+
+const mediansOf = (result: FloorRuns) => ({
+  launch: round(median(result.launchMs)),
+  wake: round(median(result.wakeMs)),
+  suspend: round(median(result.suspendMs)),
+  asleepBytes: median(result.asleepBytes),
+});
+
+async function main(): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), 'waterbear-bench-'));
+  try {
+    const floorDirectory = join(directory, 'floor');
+    mkdirSync(floorDirectory);
+    say('waterbear: starting, building the image');
+    const waterbear = await openWaterbear(join(directory, 'data'), memoryMib);
+    try {
+      const guestDirectory = resolve(import.meta.dirname, '../.waterbear/guest');
+      const options = {
+        directory: floorDirectory,
+        image: waterbear.image,
+        guestDirectory,
+        memoryMib,
+        runs,
+        requests,
+        port: 18_080,
+      };
+      const floor = mediansOf(await measureFloor(options, say));
+      const own = mediansOf(await waterbear.measure(runs, requests, say));
+      report(floor, own);
+    } finally {
+      await waterbear.stop();
+    }
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+type Medians = ReturnType<typeof mediansOf>;
+
+function report(floor: Medians, own: Medians): void {
+  const asleepLimit = floor.asleepBytes * 1.1 + (1 << 20);
+  const rows = (['launch', 'wake', 'suspend', 'asleepBytes'] as const).map((name) => {
+    const ratio = own[name] / floor[name];
+    const limit = name === 'asleepBytes' ? asleepLimit / floor.asleepBytes : targets[name];
+    return {
+      name,
+      published: published[name],
+      floor: floor[name],
+      waterbear: own[name],
+      ratio: round(ratio, 2),
+      limit: round(limit, 2),
+      met: ratio <= limit,
+    };
+  });
+  const unit = (name: string): string => (name === 'asleepBytes' ? 'bytes' : 'ms');
+  console.log(`medians of ${runs} runs, ${requests} requests each, ${memoryMib} MiB, TCG`);
+  console.log(
+    ['', 'prototype', 'floor', 'waterbear', 'ratio', 'at most', '']
+      .map((text, i) => text.padStart(i === 0 ? 20 : 12))
+      .join(''),
+  );
+  for (const row of rows) {
+    const cells = [row.published, row.floor, row.waterbear, row.ratio, row.limit].map((value) =>
+      String(value).padStart(12),
+    );
+    console.log(`${`${row.name} (${unit(row.name)})`.padStart(20)}${cells.join('')}  ${row.met ? 'met' : 'MISSED'}`);
+  }
+  if (!values.json) return;
+  const json = Object.fromEntries(
+    rows.map(({ name, floor: raw, waterbear, ratio, limit, met, published: prototype }) => [
+      name,
+      { ratio, limit, met, waterbear, floor: raw, prototype },
+    ]),
+  );
+  console.log(JSON.stringify({ accelerator: 'tcg', memoryMib, runs, requests, ...json }));
+}
+
+await main();

@@ -1,0 +1,146 @@
+// The product, measured as a client sees it: AWS SDK calls and HTTPS requests against a server in a process of its own.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { request } from 'node:https';
+import { join, resolve } from 'node:path';
+import { LambdaMicrovms } from '@aws-sdk/client-lambda-microvms';
+import { S3 } from '@aws-sdk/client-s3';
+import { readServerFile } from '../cli/server-file.ts';
+import { diskUsage } from '../src/vmm/qemu/disk-usage.ts';
+import { zipOf } from '../tests/support/zip.ts';
+import type { FloorRuns } from './floor.ts';
+
+const repository = resolve(import.meta.dirname, '..');
+
+export interface Waterbear {
+  /** Directory of the image, for the floor. */
+  image: string;
+  measure(
+    runs: number,
+    requests: number,
+    onProgress: (text: string) => void,
+  ): Promise<FloorRuns & { stages: Record<string, unknown>[] }>;
+  stop(): Promise<void>;
+}
+
+async function startServerProcess(data: string): Promise<ChildProcess> {
+  const args = ['serve', '--data', data, '--api-port', '0', '--gateway-port', '0', '--accel', 'tcg', '--log', 'warn'];
+  const child = spawn(process.execPath, [join(repository, 'cli/waterbear.ts'), ...args], {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
+  const exited = once(child, 'exit').then(([code]) => {
+    throw new Error(`The server ended with exit code ${code}.`);
+  });
+  exited.catch(() => {});
+  await Promise.race([once(child, 'message'), exited]);
+  return child;
+}
+
+/** Starts a server, builds bench/app. */
+export async function openWaterbear(data: string, memoryMib: number): Promise<Waterbear> {
+  const child = await startServerProcess(data);
+  const facts = await readServerFile(data);
+  const credentials = { accessKeyId: facts.accessKeyId, secretAccessKey: facts.secretAccessKey };
+  const config = { endpoint: facts.apiUrl, region: facts.region, credentials };
+  const [lambda, s3] = [new LambdaMicrovms(config), new S3({ ...config, forcePathStyle: true })];
+  const app = join(repository, 'bench/app');
+  const entries = readdirSync(app).map((name) => ({ name, data: readFileSync(join(app, name)) }));
+  await s3.createBucket({ Bucket: 'bench' });
+  await s3.putObject({ Bucket: 'bench', Key: 'app.zip', Body: zipOf(entries) });
+  const { imageArn = '' } = await lambda.createMicrovmImage({
+    ...{
+      name: 'bench',
+      baseImageArn: `arn:aws:lambda:${facts.region}:aws:microvm-image:al2023-1`,
+      buildRoleArn: 'arn:aws:iam::000000000000:role/build',
+    },
+    ...{ codeArtifact: { uri: 's3://bench/app.zip' }, resources: [{ minimumMemoryInMiB: memoryMib }] },
+  });
+  const where = { imageIdentifier: imageArn, imageVersion: '1.0' };
+  for (;;) {
+    const { state } = await lambda.getMicrovmImageVersion(where);
+    if (state === 'SUCCESSFUL') break;
+    if (state === 'FAILED') throw new Error((await lambda.listMicrovmImageBuilds(where)).items?.[0]?.stateReason);
+    await pause(200);
+  }
+  const { items } = await lambda.listMicrovmImageBuilds(where);
+  const client = { lambda, imageArn, ca: readFileSync(facts.caFile, 'utf8'), data };
+  return {
+    image: join(data, 'images', items?.[0]?.buildId ?? ''),
+    async measure(runs, requests, onProgress) {
+      const results = { launchMs: [], suspendMs: [], wakeMs: [], asleepBytes: [], stages: [] };
+      for (let run = 1; run <= runs; run++) {
+        onProgress(`waterbear: run ${run} of ${runs}`);
+        await oneRun(client, requests, results);
+      }
+      return results;
+    },
+    async stop() {
+      const gone = once(child, 'exit');
+      child.kill('SIGTERM');
+      await gone;
+    },
+  };
+}
+
+interface Client {
+  lambda: LambdaMicrovms;
+  imageArn: string;
+  ca: string;
+  data: string;
+}
+
+async function oneRun(client: Client, requests: number, results: FloorRuns): Promise<void> {
+  const { lambda, imageArn } = client;
+  const idlePolicy = { maxIdleDurationSeconds: 3600, suspendedDurationSeconds: 3600, autoResumeEnabled: true };
+  const started = performance.now();
+  const { microvmId: microvmIdentifier = '', endpoint = '' } = await lambda.runMicrovm({
+    imageIdentifier: imageArn,
+    idlePolicy,
+  });
+  const { authToken = {} } = await lambda.createMicrovmAuthToken({
+    microvmIdentifier,
+    expirationInMinutes: 10,
+    allowedPorts: [{ port: 8080 }],
+  });
+  const ask = (): Promise<number> => countOf(client.ca, endpoint, authToken);
+  await ask();
+  results.launchMs.push(performance.now() - started);
+  let last = 0;
+  for (let i = 0; i < requests; i++) last = await ask();
+  // The pool of network slots fills up after a launch; what is measured is one step at a time.
+  await pause(700);
+  const suspending = performance.now();
+  await lambda.suspendMicrovm({ microvmIdentifier });
+  while ((await lambda.getMicrovm({ microvmIdentifier })).state !== 'SUSPENDED') await pause(2);
+  results.suspendMs.push(performance.now() - suspending);
+  await pause(700);
+  results.asleepBytes.push(await diskUsage(join(client.data, 'vms', microvmIdentifier)));
+  const waking = performance.now();
+  const again = await ask();
+  results.wakeMs.push(performance.now() - waking);
+  if (again <= last) throw new Error(`The MicroVM lost its memory: ${last} then ${again}`);
+  await lambda.terminateMicrovm({ microvmIdentifier });
+  while ((await lambda.getMicrovm({ microvmIdentifier })).state !== 'TERMINATED') await pause(20);
+  await pause(700);
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** The counter's value, over a connection of its own as the floor has it. */
+function countOf(ca: string, endpoint: string, headers: Record<string, string>): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(`https://${endpoint}/`, { ca, headers, agent: false }, (response) => {
+      let text = '';
+      response.on('data', (chunk) => {
+        text += chunk;
+      });
+      response.on('end', () => {
+        if (response.statusCode === 200) resolve(Number.parseInt(text, 10));
+        else reject(new Error(`The endpoint answered ${response.statusCode}.`));
+      });
+    });
+    outgoing.on('error', reject);
+    outgoing.end();
+  });
+}
