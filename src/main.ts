@@ -21,6 +21,7 @@ import type { Log } from './lib/log.ts';
 import { openNode } from './node/open-node.ts';
 import { openDirectoryStore } from './objects/directory-store.ts';
 import { createAccount, findAccessKey, listAccessKeys, putAccessKey } from './store/access-keys.ts';
+import { lockDirectory } from './store/lock-directory.ts';
 import { openStore } from './store/open-store.ts';
 import type { AccessKeyRow, Database } from './store/tables.ts';
 import { createTasks } from './tasks/create-tasks.ts';
@@ -62,6 +63,7 @@ async function start(
   const { dataDirectory: data, region, host } = settings;
   const at = (...names: string[]): string => join(data, ...names);
   for (const directory of [data, at('keys'), at('archives')]) await mkdir(directory, { recursive: true, mode: 0o700 });
+  stack.use(lockDirectory(data));
   const store = stack.use(await openStore(at('waterbear.db')));
   const key = await firstAccessKey(store.db, settings.account, clock);
   const objects = await openDirectoryStore({ dir: at('objects'), clock });

@@ -43,9 +43,10 @@ describe.skipIf(!hasPython)('code interpreter', () => {
     await rm(root, { recursive: true, force: true });
   });
 
-  async function post(body: unknown) {
+  async function post(body: unknown): Promise<Record<string, unknown>> {
     const answer = await fetch(`${url}/execute`, { method: 'POST', body: JSON.stringify(body) });
-    return { status: answer.status, ...((await answer.json()) as Record<string, unknown>) };
+    const said = (await answer.json()) as Record<string, unknown>;
+    return { ...said, status: answer.status };
   }
   const execute = (code: string, timeoutSeconds = 10) => post({ code, timeoutSeconds });
 

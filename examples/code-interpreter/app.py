@@ -13,7 +13,7 @@ import threading
 
 from files import list_files, read_file, write_file
 from hooks import Life, hooks_for
-from session import Busy, Session, run_cell
+from session import Busy, Session
 from web import Handler, Refusal, Server
 
 WORKSPACE = os.environ.get("WORKSPACE", "/workspace")
@@ -67,30 +67,37 @@ class App(Handler):
         return super().fallback()
 
 
-def serve_in_background(port, handler):
-    server = Server(("0.0.0.0", port), handler)
+def serve_in_background(address, handler):
+    server = Server(address, handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
 
 
 def warm_up():
     """Goes once through everything a first request needs, so that the snapshot holds it ready."""
-    run_cell("x = 6 * 7\nx", "<warm-up>", {})
-    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
-    for method, path, body in [("GET", "/", None), ("POST", "/execute", '{"code": "print(1); 2"}')]:
+    # On a port of its own: without the ready hook, the snapshot is taken as soon as something listens on 8080.
+    server = serve_in_background(("127.0.0.1", 0), App)
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=60)
+    for method, path, body in [("GET", "/", None), ("POST", "/execute", '{"code": "print(1); x = 6 * 7; x"}')]:
         connection.request(method, path, body)
         connection.getresponse().read()
     connection.close()
+    server.shutdown()
+    server.server_close()
     session.reset()
-    session.execution_count = 0
+
+
+def open_up():
+    warm_up()
+    serve_in_background(("0.0.0.0", PORT), App)
     life.warm = True
 
 
 def main():
     os.makedirs(WORKSPACE, exist_ok=True)
     os.chdir(WORKSPACE)
-    serve_in_background(HOOK_PORT, hooks_for(life))
-    serve_in_background(PORT, App)
-    threading.Thread(target=warm_up, daemon=True).start()
+    serve_in_background(("0.0.0.0", HOOK_PORT), hooks_for(life))
+    threading.Thread(target=open_up, daemon=True).start()
     session.serve()
 
 

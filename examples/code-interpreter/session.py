@@ -58,11 +58,12 @@ class Cell:
 
 class Session:
     def __init__(self):
-        self.execution_count, self.busy = 0, False
+        self.busy = False
         self.waiting = queue.Queue(MAX_WAITING_CELLS)
         self.reset()
 
     def reset(self):
+        self.execution_count = 0
         self.variables = {"__name__": "__main__", "__builtins__": __builtins__}
 
     def submit(self, code, timeout_seconds):

@@ -38,7 +38,7 @@ export interface BootOrder {
   /** Empty directory that becomes the image: the driver puts the root disk, the initialization layer and, at `saveImage`, the snapshot there. */
   image: string;
   size: MachineSize;
-  /** Root disk as the build made it, raw ext4; the driver keeps its own packed copy in `image`. */
+  /** Root disk as the build made it, raw ext4; the driver keeps its own packed copy in `image`. Empty: no disk. */
   rootDisk: string;
   wire?: Wire;
   /** Gets the console (kernel, agent, application output) as it comes. */

@@ -51,8 +51,8 @@ function l1Failed(why: string, text: string): Fault {
 }
 
 /**
- * The console is a file: QEMU drops characters when a pipe is full. The CPU model is one whose FPU state nests well: with AVX
- * taken away from it, signal frames in the inner guest are broken.
+ * The console is a file: QEMU drops characters when a pipe is full. The CPU model stays whole: without AVX (slow to emulate)
+ * signals break the programs of the inner VM.
  */
 function l1Arguments(kernel: string, initramfs: string, consoleFile: string): string[] {
   return [
