@@ -4,6 +4,8 @@
 export interface Output {
   write(text: string): void;
   isTty: boolean;
+  /** Width of the terminal; asked for each time, since windows change. */
+  columns?(): number;
 }
 
 export interface Surroundings {

@@ -13,7 +13,11 @@ function outputOf(stream: NodeJS.WriteStream): Output {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
   });
-  return { write: (text) => void stream.write(text), isTty: stream.isTTY === true };
+  return {
+    write: (text) => void stream.write(text),
+    isTty: stream.isTTY === true,
+    columns: () => stream.columns ?? 80,
+  };
 }
 
 const surroundings: Surroundings = {

@@ -125,7 +125,7 @@ async function start(
   const apiPort = await control.listen(host, settings.apiPort);
   tasks.start();
   const { accessKeyId, secret: secretAccessKey } = key;
-  const apiUrl = `http://${host}:${apiPort}`;
+  const apiUrl = `http://${reachable(host)}:${apiPort}`;
   const facts = { apiUrl, s3Url: apiUrl, caFile, region, gatewayPort: endpoints.port };
   await writeDurably(at('server.json'), JSON.stringify({ ...facts, accessKeyId, secretAccessKey, pid: process.pid }));
   log.info('server_started', { ...facts, ...node.info() });
@@ -163,6 +163,9 @@ async function openEndpoints(
   });
   return { port: 0, own, of: (microvmId, host) => own.endpointOf(microvmId) ?? host };
 }
+
+/** An address that a client on this machine can use. */
+const reachable = (host: string): string => (host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host);
 
 /** The server's own account and key, made at the first start. */
 async function firstAccessKey(db: Database, account: string, clock: Clock): Promise<AccessKeyRow> {

@@ -102,8 +102,8 @@ async function buildOf(target: Target, image: ImageVersion, signal: AbortSignal)
 async function lastLine(target: Target, image: ImageVersion, signal: AbortSignal): Promise<string> {
   const build = await buildOf(target, image, signal);
   const log = build?.buildId === undefined ? undefined : await buildLog(target, build.buildId);
-  const line = log?.trimEnd().split('\n').at(-1) ?? String(build?.buildState);
-  return printable(line).slice(0, 80);
+  const line = log?.trimEnd().split('\n').at(-1) || String(build?.buildState);
+  return printable(line);
 }
 
 async function buildFailure(target: Target, image: ImageVersion, signal: AbortSignal): Promise<Fault> {

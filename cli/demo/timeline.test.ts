@@ -40,6 +40,16 @@ test('a terminal sees the progress in place, and no colour with NO_COLOR', async
   expect(plain.text()).toContain('\r\x1b[K');
   expect(plain.text()).toContain('half way');
   expect(plain.text()).not.toContain('\x1b[2m');
+  const wide = stage(true, { NO_COLOR: '1' });
+  await wide.timeline.stage('a', 'A', async (notes) => notes.progress('x'.repeat(500)));
+  expect(
+    Math.max(
+      ...wide
+        .text()
+        .split(/[\r\n]/)
+        .map((line) => line.length),
+    ),
+  ).toBeLessThan(80 + '\x1b[K'.length);
   const coloured = stage(true);
   coloured.timeline.heading('Title');
   expect(coloured.text()).toContain('\x1b[1mTitle\x1b[22m');

@@ -21,7 +21,9 @@ export interface Timeline {
 }
 
 const titleWidth = 34;
+const progressColumn = 24 + titleWidth;
 const clearLine = '\r\x1b[K';
+/** Where titles begin. */
 const indent = ' '.repeat(23);
 
 export function createTimeline(out: Output, paint: Paint, nowMs: () => number): Timeline {
@@ -39,7 +41,10 @@ export function createTimeline(out: Output, paint: Paint, nowMs: () => number): 
       const lines: string[] = [];
       const notes: StageNotes = {
         progress: (text) => {
-          if (out.isTty) out.write(`${clearLine}${at}             ${title.padEnd(titleWidth)} ${paint.dim(text)}`);
+          // A line that wraps could not be cleared again.
+          const room = Math.max(0, (out.columns?.() ?? 80) - progressColumn - 1);
+          const shown = paint.dim(text.slice(0, room));
+          if (out.isTty) out.write(`${clearLine}${at}${' '.repeat(14)}${title.padEnd(titleWidth)} ${shown}`);
         },
         result: (text) => {
           result = text;
