@@ -130,7 +130,8 @@ func TestRelayRefuses(t *testing.T) {
 	_, port, _ := net.SplitHostPort(closed.Addr().String())
 	closed.Close()
 	c := open()
-	c.Write([]byte(port + "\n"))
+	c.Write([]byte(port + "\nsent without waiting"))
+	c.Write([]byte("and more"))
 	if got, err := io.ReadAll(c); err != nil || string(got) != "-" {
 		t.Fatalf("%q %v", got, err)
 	}

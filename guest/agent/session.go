@@ -10,6 +10,7 @@ import (
 const (
 	greetDeadline = 10 * time.Second
 	dialDeadline  = 10 * time.Second
+	farewell      = time.Second
 	maxPortBytes  = 8
 )
 
@@ -19,6 +20,7 @@ const (
 	greeting sessionState = iota
 	dialling
 	moving
+	refusing
 	over
 )
 
@@ -60,6 +62,8 @@ func (s *session) ready(fd int, events uint32) {
 		}
 	case moving:
 		s.move()
+	case refusing:
+		s.drain()
 	}
 }
 
@@ -130,9 +134,26 @@ func (s *session) answer() {
 	s.move()
 }
 
+// refuse waits for the host to close: a close with unread bytes would reset, and the host might not see the answer.
 func (s *session) refuse() {
+	s.state = refusing
+	s.relay.loop.startAlarm(&s.alarm, farewell)
 	send(s.host, []byte{'-'})
-	s.end()
+	syscall.Shutdown(s.host, syscall.SHUT_WR)
+	s.drain()
+}
+
+func (s *session) drain() {
+	for {
+		n, err := receive(s.host, s.relay.buffer)
+		if err != nil && wouldBlock(err) {
+			return
+		}
+		if err != nil || n == 0 {
+			s.end()
+			return
+		}
+	}
 }
 
 func (s *session) move() {

@@ -1,8 +1,9 @@
-// launch NETNS TAP UID -- COMMAND ARG...
+// launch NETNS TAP UID GROUP -- COMMAND ARG...
 //
 // Becomes COMMAND as an unprivileged user inside a network namespace, with the namespace's tap already open, because
 // Node can do none of this: enter a namespace, open a tap (an ioctl), or set no_new_privs. The process id and the
-// inherited descriptors stay. NETNS is a path or "-"; TAP is a name or "-"; the tap becomes descriptor 9.
+// inherited descriptors stay. NETNS is a path or "-"; TAP is a name or "-"; the tap becomes
+// descriptor 9. GROUP is one group beside the user's own (that of /dev/kvm), or "-".
 package main
 
 import (
@@ -57,8 +58,8 @@ func openTap(name string) {
 	syscall.Close(fd)
 }
 
-func drop(uid int) {
-	if err := syscall.Setgroups([]int{}); err != nil {
+func drop(uid int, groups []int) {
+	if err := syscall.Setgroups(groups); err != nil {
 		fail("drop groups", err)
 	}
 	if err := syscall.Setresgid(uid, uid, uid); err != nil {
@@ -72,15 +73,23 @@ func drop(uid int) {
 	}
 }
 
+func number(name, text string) int {
+	value, err := strconv.Atoi(text)
+	if err != nil || value <= 0 {
+		fail(name, fmt.Errorf("%q is not a positive number", text))
+	}
+	return value
+}
+
 func main() {
 	runtime.LockOSThread()
-	if len(os.Args) < 6 || os.Args[4] != "--" {
-		fmt.Fprintln(os.Stderr, "usage: launch NETNS TAP UID -- COMMAND ARG...")
+	if len(os.Args) < 7 || os.Args[5] != "--" {
+		fmt.Fprintln(os.Stderr, "usage: launch NETNS TAP UID GROUP -- COMMAND ARG...")
 		os.Exit(125)
 	}
-	uid, err := strconv.Atoi(os.Args[3])
-	if err != nil {
-		fail("uid", err)
+	uid, groups := number("uid", os.Args[3]), []int{}
+	if os.Args[4] != "-" {
+		groups = append(groups, number("group", os.Args[4]))
 	}
 	if os.Args[1] != "-" {
 		enter(os.Args[1])
@@ -88,6 +97,6 @@ func main() {
 	if os.Args[2] != "-" {
 		openTap(os.Args[2])
 	}
-	drop(uid)
-	fail("start "+os.Args[5], syscall.Exec(os.Args[5], os.Args[5:], os.Environ()))
+	drop(uid, groups)
+	fail("start "+os.Args[6], syscall.Exec(os.Args[6], os.Args[6:], os.Environ()))
 }

@@ -3,6 +3,8 @@
 export interface Stopwatch {
   /** Ends the current stage under this name; laps of one name add up. */
   lap(stage: string): void;
+  /** Ends the current stage without a name: its milliseconds are somebody else's to report. */
+  split(): number;
   /** Stage name → milliseconds with one decimal, in order. */
   stages(): Record<string, number>;
 }
@@ -10,11 +12,16 @@ export interface Stopwatch {
 export function startStopwatch(): Stopwatch {
   const stages: Record<string, number> = {};
   let last = performance.now();
+  const split = (): number => {
+    const now = performance.now();
+    const passed = now - last;
+    last = now;
+    return Math.round(passed * 10) / 10;
+  };
   return {
+    split,
     lap(stage) {
-      const now = performance.now();
-      stages[stage] = Math.round(((stages[stage] ?? 0) + now - last) * 10) / 10;
-      last = now;
+      stages[stage] = Math.round(((stages[stage] ?? 0) + split()) * 10) / 10;
     },
     stages: () => ({ ...stages }),
   };

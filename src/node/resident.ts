@@ -68,7 +68,7 @@ export class Resident {
       const paths = vmPaths(layout, this.record.microvmId);
       const slot = await slots?.acquire();
       let machine: Machine | undefined;
-      stopwatch.lap('slot');
+      const before = { slot: stopwatch.split() };
       try {
         machine = await driver.restore({
           runDirectory: `${layout.run}/${this.record.microvmId.slice(-12)}`,
@@ -78,7 +78,7 @@ export class Resident {
           ...(slot ? { wire: slot } : {}),
           freshness: this.record.identity,
         });
-        stopwatch.lap('restore');
+        stopwatch.split();
         if (await callHook(machine.guest, this.#hooks, hook, hookBody)) stopwatch.lap('hook');
       } catch (error) {
         await machine?.kill();
@@ -88,7 +88,7 @@ export class Resident {
       this.#awake = { machine, slot };
       void machine.ended.then((end) => this.#onMachineEnd(machine, { cause: end.cause, what: end.what }));
       return {
-        stages: { ...stopwatch.stages(), ...machine.stages },
+        stages: { ...before, ...machine.stages, ...stopwatch.stages() },
         repaired: machine.repaired,
         accelerator: driver.accelerator,
       };
@@ -104,7 +104,6 @@ export class Resident {
       if (await callHook(machine.guest, this.#hooks, 'suspend')) stopwatch.lap('hook');
       const next = this.#generation + 1;
       const result = await machine.suspend(paths.snapshot(next));
-      stopwatch.lap('suspend');
       this.#awake = undefined;
       const previous = this.#generation;
       this.#generation = next;

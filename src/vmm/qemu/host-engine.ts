@@ -1,6 +1,6 @@
 // What this host can run: QEMU's version, the accelerator, the processor. Recorded in every snapshot.
 import { createHash } from 'node:crypto';
-import { access, constants, readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { Fault } from '../../lib/errors.ts';
 import { run } from '../../lib/process.ts';
 import type { Accelerator } from '../driver.ts';
@@ -9,13 +9,36 @@ import type { EngineRecord } from './manifest.ts';
 
 export const qemuBinary = '/usr/bin/qemu-system-x86_64';
 
-/** `auto` takes KVM when this process may open it. */
-export async function chooseAccelerator(wanted: Accelerator | 'auto'): Promise<Accelerator> {
-  if (wanted !== 'auto') return wanted;
-  return access('/dev/kvm', constants.R_OK | constants.W_OK).then(
-    () => 'kvm',
-    () => 'tcg',
-  );
+export interface ChosenAccelerator {
+  accelerator: Accelerator;
+  /** Group that may open /dev/kvm; VMMs get it beside their own user. */
+  kvmGroup?: number;
+}
+
+/**
+ * `auto` takes KVM when the processor can virtualize and a group may open /dev/kvm; the device alone means nothing where this machine is
+ * itself a VM without nesting. Rejects with `missing_right` when KVM is wanted and cannot be had.
+ */
+export async function chooseAccelerator(wanted: Accelerator | 'auto'): Promise<ChosenAccelerator> {
+  if (wanted === 'tcg') return { accelerator: 'tcg' };
+  const refusal = await kvmRefusal();
+  if (typeof refusal === 'number') return { accelerator: 'kvm', kvmGroup: refusal };
+  if (wanted === 'auto') return { accelerator: 'tcg' };
+  const next = 'Use --accel tcg to do without, slower.';
+  throw new Fault('missing_right', { what: 'Hardware virtualization (--accel kvm)', right: refusal, next });
+}
+
+/** The group of /dev/kvm, or what is missing. */
+async function kvmRefusal(): Promise<number | string> {
+  const [device, cpuinfo] = await Promise.all([
+    stat('/dev/kvm').catch(() => undefined),
+    readFile('/proc/cpuinfo', 'utf8'),
+  ]);
+  if (!/^flags\s*:.*\b(vmx|svm)\b/m.test(cpuinfo))
+    return 'a processor with VMX or SVM, or nested virtualization where this machine is a VM';
+  if (!device) return 'the kernel module kvm_intel or kvm_amd, which makes /dev/kvm';
+  const groupMayOpen = (device.mode & 0o060) === 0o060 || (device.mode & 0o006) === 0o006;
+  return groupMayOpen ? device.gid : 'a /dev/kvm that its group may open: chgrp kvm /dev/kvm && chmod 660 /dev/kvm';
 }
 
 /** Vendor, model and features of the processor: what `-cpu host` depends on. */

@@ -9,7 +9,7 @@ import { type Stopwatch, startStopwatch } from '../../lib/stopwatch.ts';
 import type { Accelerator, BootOrder, CompactOrder, Driver, Machine, RestoreOrder } from '../driver.ts';
 import { GuestClient } from '../guest-client.ts';
 import { createImageLayers, createLayer, imageLayers, nextLayerName } from './disk-layers.ts';
-import { chooseAccelerator, describeEngine, qemuBinary } from './host-engine.ts';
+import { type ChosenAccelerator, chooseAccelerator, describeEngine, qemuBinary } from './host-engine.ts';
 import { ImageCache, imageFiles, type LoadedImage } from './image-cache.ts';
 import { checkEngine, type EngineRecord, fileOf, type Manifest, readManifest, verifyFile } from './manifest.ts';
 import { createMemoryFile } from './memfd.ts';
@@ -38,25 +38,27 @@ const restoreDeadlineMs = 60_000;
 const consoleCharacters = 2_000;
 
 export async function createQemuDriver(options: QemuDriverOptions): Promise<Driver> {
-  const accelerator = await chooseAccelerator(options.accelerator);
-  const engine = await describeEngine(accelerator);
-  return new QemuDriver(options, accelerator, engine);
+  const chosen = await chooseAccelerator(options.accelerator);
+  const engine = await describeEngine(chosen.accelerator);
+  return new QemuDriver(options, chosen, engine);
 }
 
 class QemuDriver implements Driver {
   readonly name = 'qemu';
   readonly accelerator: Accelerator;
+  readonly #kvmGroup: number | undefined;
   readonly #options: QemuDriverOptions;
   readonly #engine: (network: EngineRecord['network']) => EngineRecord;
   readonly #images: ImageCache;
 
   constructor(
     options: QemuDriverOptions,
-    accelerator: Accelerator,
+    chosen: ChosenAccelerator,
     engine: (network: EngineRecord['network']) => EngineRecord,
   ) {
     this.#options = options;
-    this.accelerator = accelerator;
+    this.accelerator = chosen.accelerator;
+    this.#kvmGroup = chosen.kvmGroup;
     this.#engine = engine;
     this.#images = new ImageCache(join(options.toolDirectory, 'seal'), engine, options.idleImages ?? 4);
   }
@@ -201,7 +203,16 @@ class QemuDriver implements Driver {
   #plan(order: BootOrder | RestoreOrder) {
     const { runDirectory, wire } = order;
     const launcher = join(this.#options.toolDirectory, 'launch');
-    return { binary: qemuBinary, launcher, accelerator: this.accelerator, runDirectory, ...(wire ? { wire } : {}) };
+    // Group 0 needs no mention: the device is then open to everyone.
+    const kvmGroup = this.#kvmGroup ? { kvmGroup: this.#kvmGroup } : {};
+    return {
+      binary: qemuBinary,
+      launcher,
+      accelerator: this.accelerator,
+      runDirectory,
+      ...kvmGroup,
+      ...(wire ? { wire } : {}),
+    };
   }
 
   async #tidy(runDirectory: string): Promise<void> {

@@ -14,6 +14,8 @@ const startDeadlineMs = 30_000;
 const nobody = 65534;
 
 export interface ProcessPlan extends Omit<LaunchPlan, 'layers'> {
+  /** Group of /dev/kvm, for VMs that use it. */
+  kvmGroup?: number;
   /** `host/launch`: enters the namespace, opens the tap, drops every right. */
   launcher: string;
   /** Files from the root disk upwards. */
@@ -89,6 +91,7 @@ export async function startVmm(plan: ProcessPlan, signal?: AbortSignal): Promise
       plan.wire ? `/run/netns/${plan.wire.namespace}` : '-',
       plan.wire?.tap ?? '-',
       String(plan.wire?.uid ?? nobody),
+      plan.kvmGroup ? String(plan.kvmGroup) : '-',
     ];
     const command = [plan.binary, ...addFds, ...qemuArguments({ ...plan, layers })];
     child = spawn(plan.launcher, [...target, '--', ...command], { stdio, detached: true, env: {}, cwd: '/' });
