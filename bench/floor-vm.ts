@@ -38,7 +38,7 @@ function argumentsOf(plan: FloorPlan): string[] {
     ],
     ...['-cpu', 'max', '-m', String(memoryMib), '-smp', '1', '-nodefaults', '-no-user-config', '-display', 'none'],
     ...['-global', 'migration.send-configuration=off', '-object', memory],
-    ...['-netdev', network, '-device', 'virtio-net-pci,netdev=n0,mac=02:57:42:00:00:02,romfile='],
+    ...['-netdev', network, '-device', 'virtio-net-pci,netdev=n0,mac=02:57:42:00:00:02,romfile=,guest_announce=off'],
     ...[
       '-blockdev',
       JSON.stringify({ driver: 'qcow2', 'node-name': 'd0', file: { driver: 'file', filename: plan.disk } }),

@@ -58,6 +58,8 @@ beforeAll(async () => {
   imageArn = (await buildImage({ lambda, s3 }, 'state', await projectZip('state'))).imageArn;
 });
 afterAll(async () => {
+  // A start on the same directory ends what a killed server left, should a test have failed in between.
+  if (child?.signalCode) await startServer();
   await stopServer('SIGTERM');
   await rm(data, { recursive: true, force: true });
 });

@@ -24,6 +24,9 @@ export async function leftovers(): Promise<string[]> {
     ...(await lines('ip', ['-o', 'link']))
       .filter((line) => /: wb[0-9a-f]{4,6}-/.test(line))
       .map((line) => `link ${line.slice(0, 60)}`),
+    ...(await lines('ip', ['route', 'show', 'type', 'unreachable']))
+      .filter((line) => /^unreachable 10\.1[12]\d\./.test(line))
+      .map((line) => `route ${line}`),
     ...(await lines('nft', ['list', 'tables'])).filter((line) => line.includes(' wb_')).map((line) => `nft ${line}`),
     ...(await readdir('/run')).filter((name) => name.startsWith('waterbear-')).map((name) => `directory /run/${name}`),
     ...(await readFile('/proc/self/mounts', 'utf8'))

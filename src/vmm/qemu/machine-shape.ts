@@ -99,7 +99,7 @@ function network(wire: Wire | undefined): string[] {
   if (!wire) return [];
   return [
     ...['-netdev', `tap,id=n0,fd=${tapDescriptor},vhost=off`],
-    ...['-device', `virtio-net-pci,netdev=n0,mac=${wire.guestMac},romfile=`],
+    ...['-device', `virtio-net-pci,netdev=n0,mac=${wire.guestMac},romfile=,guest_announce=off`],
   ];
 }
 
