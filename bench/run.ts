@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type FloorRuns, measureFloor } from './floor.ts';
-import { openWaterbear } from './waterbear.ts';
+import { openWaterbear, type StageReport } from './waterbear.ts';
 
 /** The prototype's floor as published with the design, measured on a quiet machine of the same kind; printed for orientation. */
 const published = { launch: 164, wake: 159, suspend: 17, asleepBytes: 3_000_000 };
@@ -54,8 +54,8 @@ async function main(): Promise<void> {
         port: 18_080,
       };
       const floor = mediansOf(await measureFloor(options, say));
-      const own = mediansOf(await waterbear.measure(runs, requests, say));
-      report(floor, own);
+      const measured = await waterbear.measure(runs, requests, say);
+      report(floor, mediansOf(measured), stageMedians(measured.reports));
     } finally {
       await waterbear.stop();
     }
@@ -66,7 +66,18 @@ async function main(): Promise<void> {
 
 type Medians = ReturnType<typeof mediansOf>;
 
-function report(floor: Medians, own: Medians): void {
+/** Where the product's milliseconds go, as its host reports them. */
+function stageMedians(reports: StageReport[]): StageReport {
+  const of = (step: keyof StageReport): Record<string, number> => {
+    const names = Object.keys(reports[0]?.[step] ?? {});
+    return Object.fromEntries(
+      names.map((name) => [name, round(median(reports.map((report) => report[step][name] ?? 0)))]),
+    );
+  };
+  return { launch: of('launch'), suspend: of('suspend'), wake: of('wake') };
+}
+
+function report(floor: Medians, own: Medians, stages: StageReport): void {
   const asleepLimit = floor.asleepBytes * 1.1 + (1 << 20);
   const rows = (['launch', 'wake', 'suspend', 'asleepBytes'] as const).map((name) => {
     const ratio = own[name] / floor[name];
@@ -94,6 +105,10 @@ function report(floor: Medians, own: Medians): void {
     );
     console.log(`${`${row.name} (${unit(row.name)})`.padStart(20)}${cells.join('')}  ${row.met ? 'met' : 'MISSED'}`);
   }
+  for (const [step, times] of Object.entries(stages)) {
+    const parts = Object.entries(times).map(([name, ms]) => `${name} ${ms}`);
+    console.log(`${`${step} on the host`.padStart(20)}  ${parts.join(' · ')}`);
+  }
   if (!values.json) return;
   const json = Object.fromEntries(
     rows.map(({ name, floor: raw, waterbear, ratio, limit, met, published: prototype }) => [
@@ -101,7 +116,7 @@ function report(floor: Medians, own: Medians): void {
       { ratio, limit, met, waterbear, floor: raw, prototype },
     ]),
   );
-  console.log(JSON.stringify({ accelerator: 'tcg', memoryMib, runs, requests, ...json }));
+  console.log(JSON.stringify({ accelerator: 'tcg', memoryMib, runs, requests, ...json, stages }));
 }
 
 await main();

@@ -6,21 +6,25 @@ import { request } from 'node:https';
 import { join, resolve } from 'node:path';
 import { LambdaMicrovms } from '@aws-sdk/client-lambda-microvms';
 import { S3 } from '@aws-sdk/client-s3';
-import { readServerFile } from '../cli/server-file.ts';
+import { getSigned } from '../cli/server-api.ts';
+import { readServerFile, type ServerFacts } from '../cli/server-file.ts';
 import { diskUsage } from '../src/vmm/qemu/disk-usage.ts';
 import { zipOf } from '../tests/support/zip.ts';
 import type { FloorRuns } from './floor.ts';
 
 const repository = resolve(import.meta.dirname, '..');
 
+export interface WaterbearRuns extends FloorRuns {
+  /** What the host says of each step, by stage. */
+  reports: StageReport[];
+}
+
+export type StageReport = Record<'launch' | 'suspend' | 'wake', Record<string, number>>;
+
 export interface Waterbear {
   /** Directory of the image, for the floor. */
   image: string;
-  measure(
-    runs: number,
-    requests: number,
-    onProgress: (text: string) => void,
-  ): Promise<FloorRuns & { stages: Record<string, unknown>[] }>;
+  measure(runs: number, requests: number, onProgress: (text: string) => void): Promise<WaterbearRuns>;
   stop(): Promise<void>;
 }
 
@@ -64,11 +68,11 @@ export async function openWaterbear(data: string, memoryMib: number): Promise<Wa
     await pause(200);
   }
   const { items } = await lambda.listMicrovmImageBuilds(where);
-  const client = { lambda, imageArn, ca: readFileSync(facts.caFile, 'utf8'), data };
+  const client = { facts, lambda, imageArn, ca: readFileSync(facts.caFile, 'utf8'), data };
   return {
     image: join(data, 'images', items?.[0]?.buildId ?? ''),
     async measure(runs, requests, onProgress) {
-      const results = { launchMs: [], suspendMs: [], wakeMs: [], asleepBytes: [], stages: [] };
+      const results: WaterbearRuns = { launchMs: [], suspendMs: [], wakeMs: [], asleepBytes: [], reports: [] };
       for (let run = 1; run <= runs; run++) {
         onProgress(`waterbear: run ${run} of ${runs}`);
         await oneRun(client, requests, results);
@@ -84,13 +88,14 @@ export async function openWaterbear(data: string, memoryMib: number): Promise<Wa
 }
 
 interface Client {
+  facts: ServerFacts;
   lambda: LambdaMicrovms;
   imageArn: string;
   ca: string;
   data: string;
 }
 
-async function oneRun(client: Client, requests: number, results: FloorRuns): Promise<void> {
+async function oneRun(client: Client, requests: number, results: WaterbearRuns): Promise<void> {
   const { lambda, imageArn } = client;
   const idlePolicy = { maxIdleDurationSeconds: 3600, suspendedDurationSeconds: 3600, autoResumeEnabled: true };
   const started = performance.now();
@@ -109,20 +114,27 @@ async function oneRun(client: Client, requests: number, results: FloorRuns): Pro
   let last = 0;
   for (let i = 0; i < requests; i++) last = await ask();
   // The pool of network slots fills up after a launch; what is measured is one step at a time.
-  await pause(700);
-  const suspending = performance.now();
+  await pause(1500);
+  const suspending = performance.now(); // Asking more often than every 10 ms would slow down what is measured.
   await lambda.suspendMicrovm({ microvmIdentifier });
-  while ((await lambda.getMicrovm({ microvmIdentifier })).state !== 'SUSPENDED') await pause(2);
+  while ((await lambda.getMicrovm({ microvmIdentifier })).state !== 'SUSPENDED') await pause(10);
   results.suspendMs.push(performance.now() - suspending);
-  await pause(700);
+  await pause(1500);
   results.asleepBytes.push(await diskUsage(join(client.data, 'vms', microvmIdentifier)));
   const waking = performance.now();
   const again = await ask();
   results.wakeMs.push(performance.now() - waking);
   if (again <= last) throw new Error(`The MicroVM lost its memory: ${last} then ${again}`);
+  const { body } = await getSigned(
+    client.facts.apiUrl,
+    `/waterbear/v1/microvms/${microvmIdentifier}`,
+    client.facts,
+    Date.now(),
+  );
+  results.reports.push(JSON.parse(body) as StageReport);
   await lambda.terminateMicrovm({ microvmIdentifier });
   while ((await lambda.getMicrovm({ microvmIdentifier })).state !== 'TERMINATED') await pause(20);
-  await pause(700);
+  await pause(1500);
 }
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

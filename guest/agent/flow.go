@@ -11,6 +11,7 @@ type flow struct {
 	hangUp            bool // an end may follow the bytes, so a short read does not mean that all was read
 	ended             bool // the sender's end was read
 	closed            bool // and passed on
+	quickAck          bool // the sender waits for acknowledgements between its writes
 	held, store       []byte
 }
 
@@ -71,6 +72,9 @@ func (f *flow) readOnce(from, to int, buffer []byte) error {
 	if n == 0 {
 		f.ended = true
 		return nil
+	}
+	if f.quickAck && n < len(buffer) {
+		acknowledge(from)
 	}
 	f.canRead = n == len(buffer) || f.hangUp
 	sent, err := send(to, buffer[:n])

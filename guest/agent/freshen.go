@@ -14,6 +14,7 @@ const (
 	rndReseedCrng = 0x5207
 	entropyBytes  = 64
 	everything    = `{"repaired":["entropy","clock","machine-id","boot-id","hostname","sockets"]}`
+	sameMachine   = `{"repaired":["entropy","clock","sockets"]}`
 )
 
 func (m *machine) freshen(asked *question) (string, *callError) {
@@ -36,14 +37,13 @@ func (m *machine) freshen(asked *question) (string, *callError) {
 	if err := setClock(unixNs); err != nil {
 		return "", failed("clock: %v", err)
 	}
-	if err := m.identity.setMachineID(asked.MachineID); err != nil {
-		return "", failed("machine-id: %v", err)
-	}
-	if err := m.identity.setBootID(asked.BootID); err != nil {
-		return "", failed("boot-id: %v", err)
-	}
-	if err := m.identity.setHostname(asked.Hostname); err != nil {
-		return "", failed("hostname: %v", err)
+	repaired := sameMachine
+	if name := asked.MachineID + asked.BootID + asked.Hostname; name != m.identity.known {
+		if failure := m.identify(asked); failure != nil {
+			return "", failure
+		}
+		m.identity.known = name
+		repaired = everything
 	}
 	// A quiesced VM has no outside sockets and nobody who could have made one since.
 	if !m.quiesced {
@@ -51,7 +51,20 @@ func (m *machine) freshen(asked *question) (string, *callError) {
 			return "", failed("sockets: %v", err)
 		}
 	}
-	return everything, m.thaw()
+	return repaired, m.thaw()
+}
+
+func (m *machine) identify(asked *question) *callError {
+	if err := m.identity.setMachineID(asked.MachineID); err != nil {
+		return failed("machine-id: %v", err)
+	}
+	if err := m.identity.setBootID(asked.BootID); err != nil {
+		return failed("boot-id: %v", err)
+	}
+	if err := m.identity.setHostname(asked.Hostname); err != nil {
+		return failed("hostname: %v", err)
+	}
+	return nil
 }
 
 // entropyPool is the kernel's rand_pool_info.

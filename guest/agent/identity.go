@@ -22,6 +22,8 @@ var boundFiles = []struct{ name, target string }{
 type identity struct {
 	machineID, bootID, hostname, hosts int
 	scratch                            []byte
+	// As last freshened; a VM that wakes as itself has nothing to rewrite, and keeps what the application changed.
+	known string
 }
 
 func makeIdentity(directory string) (*identity, error) {

@@ -41,6 +41,7 @@ func (s *session) begin(host int) {
 	s.state, s.host, s.inner, s.greetedBytes = greeting, host, -1, 0
 	s.toInner.clear()
 	s.toHost.clear()
+	s.toHost.quickAck = true
 	s.relay.loop.startAlarm(&s.alarm, greetDeadline)
 }
 

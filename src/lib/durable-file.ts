@@ -1,7 +1,7 @@
 // Files that are there whole or not at all after a crash: write aside, sync, rename, sync the directory.
 import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
+import { open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 
@@ -34,9 +34,13 @@ export async function writeDurably(path: string, content: string | Uint8Array, m
   await syncPath(dirname(path));
 }
 
+/** Up to this size a file is read in one go: a stream would cost more than the hash. */
+const smallFileBytes = 4 << 20;
+
 /** SHA-256 of a file, lower-case hex. */
 export async function sha256File(path: string): Promise<string> {
   const hash = createHash('sha256');
+  if ((await stat(path)).size <= smallFileBytes) return hash.update(await readFile(path)).digest('hex');
   await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
   return hash.digest('hex');
 }

@@ -31,7 +31,7 @@ export interface SlotPoolOptions {
 }
 
 /** How long after a launch took a slot the next is made, so that the two do not compete. */
-const quietMs = 300;
+const quietMs = 1000;
 
 /** Sweeps what a crashed server left, sets the host up and starts to fill the pool. Rejects with `missing_right` or `missing_tool`. */
 export async function createSlotPool(options: SlotPoolOptions): Promise<SlotPool> {

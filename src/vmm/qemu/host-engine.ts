@@ -4,7 +4,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { Fault } from '../../lib/errors.ts';
 import { run } from '../../lib/process.ts';
 import type { Accelerator } from '../driver.ts';
-import { cpuModels, machineTypes } from './machine-shape.ts';
+import { cpuModels, deviceRevision, machineTypes } from './machine-shape.ts';
 import type { EngineRecord } from './manifest.ts';
 
 export const qemuBinary = '/usr/bin/qemu-system-x86_64';
@@ -63,5 +63,12 @@ export async function describeEngine(
   const { stdout } = await run(qemuBinary, ['--version']);
   const qemu = /version (\S+)/.exec(stdout)?.[1] ?? 'unknown';
   const cpu = accelerator === 'kvm' ? `${cpuModels.kvm} ${await hostProcessor()}` : cpuModels.tcg;
-  return (network) => ({ driver: 'qemu', qemu, accelerator, machine: machineTypes[accelerator], cpu, network });
+  return (network) => ({
+    driver: 'qemu',
+    qemu,
+    accelerator,
+    machine: `${machineTypes[accelerator]};devices=${deviceRevision}`,
+    cpu,
+    network,
+  });
 }

@@ -9,6 +9,9 @@ export const machineTypes: Record<Accelerator, string> = {
   kvm: 'microvm,acpi=on,pcie=on,rtc=on',
 };
 
+/** Raised whenever a device or one of its options changes: a device state loads only into the devices it was saved from. */
+export const deviceRevision = 1;
+
 /** Under TCG `max` is what this QEMU version can emulate, whatever the host; under KVM the host's own model. */
 export const cpuModels: Record<Accelerator, string> = { tcg: 'max', kvm: 'host' };
 

@@ -1,8 +1,8 @@
 // A snapshot is one unit: its files, and a manifest that is written last and says what they are and what can load them.
-import { readFile, stat } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { sha256File, writeDurably } from '../../lib/durable-file.ts';
+import { sha256File, syncPath } from '../../lib/durable-file.ts';
 import { Fault } from '../../lib/errors.ts';
 
 const manifestName = 'manifest.json';
@@ -53,10 +53,18 @@ export async function recordFile(directory: string, name: string, known?: { sha2
   return { name, bytes: size, sha256: known?.sha256 ?? (await sha256File(path)) };
 }
 
-/** Writes the manifest, which makes the directory a snapshot. Everything else must be synced before. */
+/**
+ * Writes the manifest into a directory that is still aside: what makes it a snapshot is that the caller renames it. Everything else in it must
+ * be synced before.
+ */
 export async function writeManifest(directory: string, manifest: Omit<Manifest, 'format'>): Promise<void> {
-  const text = JSON.stringify({ format: formatNumber, ...manifest }, null, 1);
-  await writeDurably(join(directory, manifestName), text);
+  const path = join(directory, manifestName);
+  await writeFile(path, JSON.stringify({ format: formatNumber, ...manifest }, null, 1), {
+    flag: 'wx',
+    mode: 0o600,
+    flush: true,
+  });
+  await syncPath(directory);
 }
 
 /** Reads and validates. Rejects with `snapshot_corrupt` naming the file. */

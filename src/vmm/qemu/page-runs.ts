@@ -9,6 +9,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { Fault } from '../../lib/errors.ts';
+import { giveSlab, slabBytes, takeSlab } from './slabs.ts';
 
 export const pageBytes = 4096;
 const headerBytes = 4096;
@@ -19,7 +20,6 @@ const formatNumber = 1;
 export const maxRunPages = 256;
 /** A table larger than this is not read: 2^22 runs cover 16 GiB of single pages. */
 const maxRuns = 1 << 22;
-const groupBytes = 2 << 20;
 
 export interface PageRun {
   firstPage: number;
@@ -108,7 +108,7 @@ function trailer(runs: number, table: Buffer, tableOffset: number): Buffer {
 }
 
 /**
- * Reads a file and hands over every run, verified, in file order; checks the whole against `sha256`.
+ * Reads a file and hands over every run, verified, in file order; checks the whole against `sha256`. The data of a run is good during the call.
  * Rejects with `snapshot_corrupt` naming the file; what was handed over before must then not be used.
  */
 export async function readPageRuns(
@@ -122,6 +122,7 @@ export async function readPageRuns(
   const file = await open(path, 'r').catch((cause: unknown) => {
     throw new Fault('snapshot_corrupt', { file: path, why: 'it cannot be opened' }, cause);
   });
+  const slab = takeSlab();
   try {
     const { size } = await file.stat();
     if (size < headerBytes + trailerBytes) corrupt('it is too short');
@@ -133,7 +134,7 @@ export async function readPageRuns(
     let offset = headerBytes;
     let next = 0;
     for (const group of groups(table.runs)) {
-      const data = await read(file, offset, group.bytes);
+      const data = await read(file, offset, group.bytes, slab);
       if (data.length !== group.bytes) corrupt('it ends within its data');
       offset += data.length;
       hash.update(data);
@@ -152,6 +153,7 @@ export async function readPageRuns(
     hash.update(table.bytes);
     if (hash.digest('hex') !== expected.sha256) corrupt('its SHA-256 differs from the manifest');
   } finally {
+    giveSlab(slab);
     await file.close();
   }
 }
@@ -169,12 +171,12 @@ interface Table {
   runs: StoredRun[];
 }
 
-/** Neighbouring runs that are read from the file in one go, at most `groupBytes` together. */
+/** Neighbouring runs that are read from the file in one go, at most a slab together. */
 function* groups(runs: StoredRun[]): Generator<{ runs: StoredRun[]; bytes: number }> {
   let group: StoredRun[] = [];
   let bytes = 0;
   for (const run of runs) {
-    if (bytes + run.pages * pageBytes > groupBytes && group.length > 0) {
+    if (bytes + run.pages * pageBytes > slabBytes && group.length > 0) {
       yield { runs: group, bytes };
       group = [];
       bytes = 0;
@@ -203,8 +205,8 @@ async function readTable(file: FileHandle, size: number, corrupt: (why: string) 
   return { offset, bytes, runs };
 }
 
-async function read(file: FileHandle, offset: number, length: number): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafe(length);
+async function read(file: FileHandle, offset: number, length: number, into?: Buffer): Promise<Buffer> {
+  const buffer = into ?? Buffer.allocUnsafe(length);
   const { bytesRead } = await file.read(buffer, 0, length, offset);
   return buffer.subarray(0, bytesRead);
 }

@@ -4,13 +4,12 @@ import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { Fault } from '../../lib/errors.ts';
 import { maxRunPages, type PageRun, pageBytes } from './page-runs.ts';
+import { giveSlab, takeSlab } from './slabs.ts';
 
 /** Upper halves of pagemap entries: bit 63 present, 62 swapped, 61 file page or shared. */
 const present = 0x8000_0000;
 const swapped = 0x4000_0000;
 const fileBacked = 0x2000_0000;
-/** Pages handled before the event loop gets its turn. */
-const sliceBytes = 2 << 20;
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -31,13 +30,13 @@ export async function findMapping(pid: number, name: string, bytes: number): Pro
 /** Runs of pages that the process holds privately, as [first, count] pairs, in order. */
 async function* privateRuns(pid: number, start: number, pages: number): AsyncGenerator<[number, number]> {
   const file = await open(`/proc/${pid}/pagemap`, 'r');
+  const slab = takeSlab();
   try {
-    const buffer = Buffer.alloc(Math.min(pages, 1 << 17) * 8);
     let from = -1;
-    for (let base = 0; base < pages; base += buffer.length / 8) {
-      const count = Math.min(buffer.length / 8, pages - base);
-      await file.read(buffer, 0, count * 8, (start / pageBytes + base) * 8);
-      const words = new Uint32Array(buffer.buffer, buffer.byteOffset, count * 2);
+    for (let base = 0; base < pages; base += slab.length / 8) {
+      const count = Math.min(slab.length / 8, pages - base);
+      await file.read(slab, 0, count * 8, (start / pageBytes + base) * 8);
+      const words = new Uint32Array(slab.buffer, slab.byteOffset, count * 2);
       for (let i = 0; i < count; i++) {
         const high = words[i * 2 + 1] ?? 0;
         const dirty = (high & (present | swapped)) !== 0 && (high & fileBacked) === 0;
@@ -50,13 +49,14 @@ async function* privateRuns(pid: number, start: number, pages: number): AsyncGen
     }
     if (from >= 0) yield [from, pages - from];
   } finally {
+    giveSlab(slab);
     await file.close();
   }
 }
 
 /**
- * The pages of a stopped VM that differ from its image, in slices. Pages that were written but hold what the image
- * holds are left out: they are the image's again after a restore.
+ * The pages of a stopped VM that differ from its image, in slices; the data of a slice is good until the next one is asked for.
+ * Pages that were written but hold what the image holds are left out: they are the image's again after a restore.
  */
 export async function* changedPages(
   pid: number,
@@ -66,42 +66,50 @@ export async function* changedPages(
 ): AsyncGenerator<PageRun[]> {
   const start = await findMapping(pid, name, bytes);
   const memory = openSync(`/proc/${pid}/mem`, 'r');
+  const [slab, original] = [takeSlab(), takeSlab()];
   try {
-    const original = Buffer.alloc(maxRunPages * pageBytes);
     let slice: PageRun[] = [];
-    let sliced = 0;
+    let used = 0;
     for await (const [first, count] of privateRuns(pid, start, bytes / pageBytes)) {
-      const data = Buffer.allocUnsafe(count * pageBytes);
+      if (used + count * pageBytes > slab.length) {
+        yield slice;
+        await turn();
+        slice = [];
+        used = 0;
+      }
+      const data = slab.subarray(used, used + count * pageBytes);
+      used += data.length;
       fill(memory, data, start + first * pageBytes, 'guest memory');
       const image = original.subarray(0, data.length);
       fill(imageFd, image, first * pageBytes, 'the image');
       for (const run of differing(first, data, image)) slice.push(run);
-      sliced += data.length;
-      if (sliced < sliceBytes) continue;
-      yield slice;
-      await turn();
-      slice = [];
-      sliced = 0;
     }
     yield slice;
   } finally {
+    giveSlab(slab);
+    giveSlab(original);
     closeSync(memory);
   }
 }
 
-/** The non-zero pages of a memory file, in slices. */
+/** The non-zero pages of a memory file, in slices; the data of a slice is good until the next one is asked for. */
 export async function* filledPages(fd: number, bytes: number): AsyncGenerator<PageRun[]> {
   const zeros = Buffer.alloc(maxRunPages * pageBytes);
-  for (let offset = 0; offset < bytes; offset += sliceBytes) {
-    const slice: PageRun[] = [];
-    for (let at = offset; at < Math.min(bytes, offset + sliceBytes); at += zeros.length) {
-      const data = Buffer.allocUnsafe(Math.min(zeros.length, bytes - at));
-      fill(fd, data, at, 'guest memory');
-      if (data.equals(zeros.subarray(0, data.length))) continue;
-      for (const run of differing(at / pageBytes, data, zeros)) slice.push(run);
+  const slab = takeSlab();
+  try {
+    for (let offset = 0; offset < bytes; offset += slab.length) {
+      const slice: PageRun[] = [];
+      for (let at = 0; at < slab.length && offset + at < bytes; at += zeros.length) {
+        const data = slab.subarray(at, at + Math.min(zeros.length, bytes - offset - at));
+        fill(fd, data, offset + at, 'guest memory');
+        if (data.equals(zeros.subarray(0, data.length))) continue;
+        for (const run of differing((offset + at) / pageBytes, data, zeros)) slice.push(run);
+      }
+      yield slice;
+      await turn();
     }
-    yield slice;
-    await turn();
+  } finally {
+    giveSlab(slab);
   }
 }
 

@@ -1,22 +1,27 @@
 // Boots and restores VMs under QEMU. The mechanism and its reasons: docs/architecture.md, "How a VM is made".
-import { randomBytes } from 'node:crypto';
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
-import { within } from '../../lib/deadline.ts';
 import { describe, Fault, isFault } from '../../lib/errors.ts';
-import { type Stopwatch, startStopwatch } from '../../lib/stopwatch.ts';
+import { startStopwatch } from '../../lib/stopwatch.ts';
 import type { Accelerator, BootOrder, CompactOrder, Driver, Machine, RestoreOrder } from '../driver.ts';
 import { GuestClient } from '../guest-client.ts';
-import { createImageLayers, createLayer, imageLayers, nextLayerName } from './disk-layers.ts';
+import { createImageLayers, imageLayers } from './disk-layers.ts';
 import { type ChosenAccelerator, chooseAccelerator, describeEngine, qemuBinary } from './host-engine.ts';
-import { ImageCache, imageFiles, type LoadedImage } from './image-cache.ts';
-import { checkEngine, type EngineRecord, fileOf, type Manifest, readManifest, verifyFile } from './manifest.ts';
+import { ImageCache } from './image-cache.ts';
+import type { EngineRecord } from './manifest.ts';
 import { createMemoryFile } from './memfd.ts';
 import { mergeLayers } from './merge-layers.ts';
-import { pageBytes, readPageRuns } from './page-runs.ts';
-import { openMapping } from './process-memory.ts';
 import { type MachineParts, QemuMachine } from './qemu-machine.ts';
+import {
+  addLayer,
+  applyDelta,
+  freshen,
+  loadState,
+  openSnapshot,
+  startVerified,
+  verifySnapshot,
+} from './restore-steps.ts';
 import { imageSaver, suspendSaver } from './savers.ts';
 import { startVmm, type VmmProcess } from './vmm-process.ts';
 
@@ -34,7 +39,6 @@ export interface QemuDriverOptions {
 }
 
 const kernelArguments = 'console=ttyS0 quiet panic=-1 tsc=reliable';
-const restoreDeadlineMs = 60_000;
 const consoleCharacters = 2_000;
 
 export async function createQemuDriver(options: QemuDriverOptions): Promise<Driver> {
@@ -109,6 +113,7 @@ class QemuDriver implements Driver {
           memoryMib,
           vcpus,
           hasDisk: Boolean(order.rootDisk),
+          nowMs: this.#options.clock.now(),
         });
       const parts = { process, guest, stages: stopwatch.stages(), repaired: [], onConsole: order.onConsole };
       return new QemuMachine({
@@ -136,9 +141,7 @@ class QemuDriver implements Driver {
     };
     try {
       const { image } = lease;
-      const snapshot = order.snapshot
-        ? await openSnapshot(order.snapshot, order.disks, image, this.#engine)
-        : undefined;
+      const snapshot = order.snapshot ? await openSnapshot(order.snapshot, image, this.#engine) : undefined;
       const top = await addLayer(image, order.disks, snapshot?.manifest.layers ?? []);
       stopwatch.lap('prepare');
       const { memoryMib, vcpus } = image.manifest;
@@ -151,7 +154,10 @@ class QemuDriver implements Driver {
         shareMemory: false,
         statePath,
       };
-      process = await startVmm(plan, order.signal);
+      process = await startVerified(
+        () => startVmm(plan, order.signal),
+        async () => snapshot && verifySnapshot(snapshot, order.disks),
+      );
       stopwatch.lap('spawn');
       if (snapshot) await applyDelta(process, image, snapshot);
       stopwatch.lap('memory');
@@ -168,6 +174,7 @@ class QemuDriver implements Driver {
           image,
           lowerLayers: snapshot?.manifest.layers ?? [],
           topLayer: top.name,
+          nowMs: this.#options.clock.now(),
         });
       };
       const parts: MachineParts = {
@@ -224,81 +231,4 @@ class QemuDriver implements Driver {
 function consoleOf(process: VmmProcess | undefined): string {
   const bytes: Buffer | null | undefined = process?.console.read();
   return bytes?.toString('utf8').trim().slice(-consoleCharacters) ?? '';
-}
-
-interface OpenSnapshot {
-  directory: string;
-  manifest: Manifest;
-  statePath: string;
-}
-
-/** Verifies a sleeping VM's files. Its memory is verified while it is applied. */
-async function openSnapshot(
-  directory: string,
-  disks: string,
-  image: LoadedImage,
-  engine: (network: EngineRecord['network']) => EngineRecord,
-): Promise<OpenSnapshot> {
-  const manifest = await readManifest(directory);
-  checkEngine(manifest.engine, engine(manifest.engine.network));
-  if (manifest.base !== image.id) {
-    throw new Fault('snapshot_corrupt', { file: join(directory, 'manifest.json'), why: 'it belongs to another image' });
-  }
-  await verifyFile(directory, fileOf(manifest, directory, imageFiles.state), { always: true });
-  for (const layer of manifest.layers) await verifyFile(disks, layer, { always: false });
-  return { directory, manifest, statePath: join(directory, imageFiles.state) };
-}
-
-/** The chain of a VM about to run: the sleeping layers stay as they are, a new one on top takes what it writes. */
-async function addLayer(image: LoadedImage, disks: string, lower: Manifest['layers']) {
-  if (!image.manifest.files.some((file) => file.name === imageLayers.root)) return { layers: [], name: undefined };
-  await mkdir(disks, { recursive: true, mode: 0o700 });
-  const name = nextLayerName(lower.map((layer) => layer.name));
-  const path = await createLayer(image.directory, disks, name);
-  const below = [
-    join(image.directory, imageLayers.root),
-    join(image.directory, imageLayers.init),
-    ...lower.map((layer) => join(disks, layer.name)),
-  ];
-  return { layers: [...below.map((file) => ({ path: file, writable: false })), { path, writable: true }], name };
-}
-
-/** Must come before the device state: virtio reads its rings from guest memory while it is loaded. */
-async function applyDelta(process: VmmProcess, image: LoadedImage, snapshot: OpenSnapshot): Promise<void> {
-  const { name, bytes } = image.memory;
-  const record = fileOf(snapshot.manifest, snapshot.directory, imageFiles.memory);
-  const mapping = await openMapping(process.pid, name, bytes);
-  try {
-    const expected = { totalPages: bytes / pageBytes, sha256: record.sha256 };
-    await readPageRuns(join(snapshot.directory, imageFiles.memory), expected, (run) => mapping.write(run));
-  } finally {
-    mapping.close();
-  }
-}
-
-async function loadState(process: VmmProcess, stopwatch: Stopwatch): Promise<void> {
-  const loaded = new Promise<void>((resolve, reject) => {
-    process.qmp.on('event', (name, data) => {
-      if (name !== 'MIGRATION') return;
-      const { status } = data as { status?: string };
-      if (status === 'completed') resolve();
-      if (status === 'failed') reject(new Fault('vmm_failed', { what: 'could not load the device state' }));
-    });
-    void process.exited.then(({ errors }) =>
-      reject(new Fault('vmm_failed', { what: `ended while loading: ${errors.trim()}` })),
-    );
-  });
-  loaded.catch(() => {});
-  await process.qmp.execute('migrate-set-capabilities', { capabilities: [{ capability: 'events', state: true }] });
-  await process.qmp.execute('migrate-incoming', { uri: 'fd:4' });
-  await within(restoreDeadlineMs, 'Loading the device state', loaded);
-  stopwatch.lap('load');
-}
-
-async function freshen(process: VmmProcess, guest: GuestClient, order: RestoreOrder, clock: Clock): Promise<string[]> {
-  // The question waits in the port when the guest starts to run.
-  const answer = guest.freshen(order.freshness, BigInt(clock.now()) * 1_000_000n, randomBytes(64), restoreDeadlineMs);
-  answer.catch(() => {});
-  await process.qmp.execute('cont');
-  return answer;
 }

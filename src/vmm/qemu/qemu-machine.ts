@@ -1,14 +1,11 @@
 // A live QEMU VM: its guest, how it ends, and how it is put to sleep.
 import { readFile } from 'node:fs/promises';
-import { within } from '../../lib/deadline.ts';
 import { describe, Fault } from '../../lib/errors.ts';
 import { type Stopwatch, startStopwatch } from '../../lib/stopwatch.ts';
 import type { ImageSizes, Machine, MachineEnd, MachineStatistics, SuspendResult } from '../driver.ts';
 import type { GuestClient } from '../guest-client.ts';
 import { ConsoleTail } from './console-tail.ts';
 import type { VmmExit, VmmProcess } from './vmm-process.ts';
-
-const quitDeadlineMs = 10_000;
 
 /** What differs between a VM that makes an image and one that was restored. */
 export interface Saver {
@@ -123,17 +120,13 @@ export class QemuMachine implements Machine {
       throw error;
     }
     this.#cause = { cause: 'requested', what: 'It was put to sleep.' };
-    await this.#quit();
-    stopwatch.lap('quit');
+    // `stop` has flushed the disk's metadata, so nothing is lost by an end without ceremony, and it is three times as quick as `quit`.
+    // Its files are hashed only after that: until it is gone, they might still change.
+    await process.kill();
+    await this.ended;
+    stopwatch.lap('end');
     await saver.complete(stopwatch);
     return stopwatch.stages();
-  }
-
-  /** QEMU writes qcow2 metadata and gives up its locks when it quits: files are hashed only after that. */
-  async #quit(): Promise<void> {
-    const { process } = this.#parts;
-    process.qmp.execute('quit').catch(() => {});
-    await within(quitDeadlineMs, 'The end of QEMU', this.ended).catch(() => process.kill());
   }
 
   async #backToLife(saver: Saver): Promise<void> {

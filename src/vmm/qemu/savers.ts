@@ -41,6 +41,7 @@ export interface ImageParts {
   guest: Manifest['guest'];
   memoryMib: number;
   vcpus: number;
+  nowMs: number;
   hasDisk: boolean;
 }
 
@@ -70,7 +71,7 @@ export function imageSaver(parts: ImageParts): Saver & { sizes(): Omit<ImageSize
       const { engine, guest, memoryMib, vcpus } = parts;
       await writeManifest(directory, {
         kind: 'image',
-        createdMs: Date.now(),
+        createdMs: parts.nowMs,
         engine,
         guest,
         memoryMib,
@@ -97,6 +98,7 @@ export interface SuspendParts {
   /** Layers below the one that was written, as verified when they were opened. */
   lowerLayers: FileRecord[];
   topLayer: string | undefined;
+  nowMs: number;
 }
 
 export function suspendSaver(parts: SuspendParts): Saver & { bytes(): Promise<number> } {
@@ -108,15 +110,17 @@ export function suspendSaver(parts: SuspendParts): Saver & { bytes(): Promise<nu
     capture: async (process, stopwatch) => {
       await rm(aside, { recursive: true, force: true });
       await mkdir(aside, { mode: 0o700 });
-      await saveDeviceState(process, parts.runDirectory, join(aside, imageFiles.state));
-      stopwatch.lap('state');
       const { name, bytes, fd } = image.memory;
-      memory = await writePageRuns(
-        join(aside, imageFiles.memory),
-        bytes / pageBytes,
-        changedPages(process.pid, name, bytes, fd),
-      );
-      stopwatch.lap('memory');
+      const pages = changedPages(process.pid, name, bytes, fd);
+      // QEMU writes its devices while we read its memory. Both must have come to rest before a failure is dealt with.
+      const [state, written] = await Promise.allSettled([
+        saveDeviceState(process, parts.runDirectory, join(aside, imageFiles.state)),
+        writePageRuns(join(aside, imageFiles.memory), bytes / pageBytes, pages),
+      ]);
+      if (state.status === 'rejected') throw state.reason;
+      if (written.status === 'rejected') throw written.reason;
+      memory = written.value;
+      stopwatch.lap('save');
       // A disk that is full says so here, while the VM can still go on.
       const top = parts.topLayer ? [join(parts.disks, parts.topLayer)] : [];
       await Promise.all([join(aside, imageFiles.state), join(aside, imageFiles.memory), ...top].map(syncPath));
@@ -147,7 +151,7 @@ async function completeSuspend(
   await writeManifest(aside, {
     kind: 'microvm',
     base: image.id,
-    createdMs: Date.now(),
+    createdMs: parts.nowMs,
     engine,
     guest,
     memoryMib,
