@@ -15,16 +15,17 @@ export interface FloorOptions {
   image: string;
   guestDirectory: string;
   memoryMib: number;
-  runs: number;
   requests: number;
+  /** Loopback ports from here on are used. */
   port: number;
 }
 
-export interface FloorRuns {
-  launchMs: number[];
-  suspendMs: number[];
-  wakeMs: number[];
-  asleepBytes: number[];
+/** Milliseconds and bytes of one run. */
+export interface Run {
+  launch: number;
+  suspend: number;
+  wake: number;
+  asleepBytes: number;
 }
 
 /** Writes the private pages of a stopped VM: {first page, count, data} one after another. */
@@ -81,69 +82,60 @@ function applyDelta(pid: number, memoryFile: string, path: string): void {
   closeSync(memory);
 }
 
-export async function measureFloor(options: FloorOptions, onProgress: (text: string) => void): Promise<FloorRuns> {
-  const { directory, guestDirectory, memoryMib, port } = options;
+/** Boots and saves the base; each call of what it resolves with is one run. */
+export async function openFloor(options: FloorOptions): Promise<() => Promise<Run>> {
+  const { directory, guestDirectory, memoryMib, requests } = options;
+  let { port } = options;
   const at = (name: string): string => join(directory, name);
   const base = { directory, guestDirectory, memoryMib };
   const create = (path: string, backing: string): void => {
     execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', '-b', backing, '-F', 'qcow2', path]);
   };
   create(at('base.qcow2'), join(options.image, 'root.qcow2'));
-  onProgress('floor: cold boot');
   const first = await FloorVm.start({ ...base, disk: at('base.qcow2'), port, share: 'on', incoming: false });
   const guest = new GuestClient(await first.control(), undefined);
   await guest.hello(120_000);
   const environment = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' };
-  await guest.start({
-    argv: ['python3', '/app.py'],
-    environment,
-    workingDirectory: '/',
-    user: '',
-    allCapabilities: false,
-  });
-  await first.firstAnswer();
-  await first.ask();
+  const argv = ['python3', '/app.py'];
+  await guest.start({ argv, environment, workingDirectory: '/', user: '', allCapabilities: false });
+  // The same warm-up at the same moment as the product's build.
+  while (!(await guest.listening(8080))) await new Promise((resolve) => setTimeout(resolve, 100));
+  await guest.hook(8080, 'ready', undefined, 60_000);
   guest.close();
   await first.qmp.execute('stop');
   await first.qmp.execute('xen-save-devices-state', { filename: at('base.state'), live: false });
   await first.end();
   create(at('empty.qcow2'), at('base.qcow2'));
-  const runs: FloorRuns = { launchMs: [], suspendMs: [], wakeMs: [], asleepBytes: [] };
-  for (let run = 1; run <= options.runs; run++) {
-    onProgress(`floor: run ${run} of ${options.runs}`);
+  return () => {
     copyFileSync(at('empty.qcow2'), at('vm.qcow2'));
-    await oneRun(
-      { ...base, disk: at('vm.qcow2'), port: port + run, share: 'off', incoming: true },
-      options.requests,
-      runs,
-    );
-  }
-  return runs;
+    port += 2;
+    return oneRun({ ...base, disk: at('vm.qcow2'), port, share: 'off', incoming: true }, requests);
+  };
 }
 
-async function oneRun(plan: FloorVm['plan'], requests: number, runs: FloorRuns): Promise<void> {
+async function oneRun(plan: FloorVm['plan'], requests: number): Promise<Run> {
   const at = (name: string): string => join(plan.directory, name);
   const vm = await FloorVm.start(plan);
   await vm.load(at('base.state'));
   await vm.firstAnswer();
-  runs.launchMs.push(performance.now() - vm.startedMs);
+  const launch = performance.now() - vm.startedMs;
   let last = '';
   for (let i = 0; i < requests; i++) last = await vm.ask();
   const started = performance.now();
   await vm.qmp.execute('stop');
   await vm.qmp.execute('xen-save-devices-state', { filename: at('vm.state'), live: false });
   saveDelta(vm.pid, at('base.mem'), at('vm.delta'));
-  runs.suspendMs.push(performance.now() - started);
+  const suspend = performance.now() - started;
   await vm.end();
-  runs.asleepBytes.push(
-    ['vm.delta', 'vm.state', 'vm.qcow2'].reduce((sum, name) => sum + statSync(at(name)).blocks * 512, 0),
-  );
-  const again = await FloorVm.start({ ...plan, port: plan.port + 100 });
+  const kept = ['vm.delta', 'vm.state', 'vm.qcow2'];
+  const asleepBytes = kept.reduce((sum, name) => sum + statSync(at(name)).blocks * 512, 0);
+  const again = await FloorVm.start({ ...plan, port: plan.port + 1 });
   applyDelta(again.pid, at('base.mem'), at('vm.delta'));
   await again.load(at('vm.state'));
   const answer = await again.firstAnswer();
-  runs.wakeMs.push(performance.now() - again.startedMs);
+  const wake = performance.now() - again.startedMs;
   await again.end();
   if (!(Number.parseInt(answer, 10) > Number.parseInt(last, 10)))
     throw new Error(`The floor lost its memory: ${last} then ${answer}`);
+  return { launch, suspend, wake, asleepBytes };
 }

@@ -1,9 +1,9 @@
-// `npm run bench`: the floor and Waterbear in one run on one machine, as a table and, with --json, as one last line of JSON.
+// `npm run bench`: the floor and Waterbear taken in turns, so that both see the same machine, noise included; as a table and, with --json, as one last line of JSON.
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type FloorRuns, measureFloor } from './floor.ts';
+import { openFloor, type Run } from './floor.ts';
 import { openWaterbear, type StageReport } from './waterbear.ts';
 
 /** The prototype's floor as published with the design, measured on a quiet machine of the same kind; printed for orientation. */
@@ -13,11 +13,11 @@ const targets = { launch: 1.6, wake: 1.6, suspend: 5 };
 const { values } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
-    runs: { type: 'string', default: '7' },
+    runs: { type: 'string', default: '9' },
     memory: { type: 'string', default: '512' },
   },
 });
-const runs = Math.max(7, Number(values.runs) || 7);
+const runs = Math.max(7, Number(values.runs) || 9);
 const memoryMib = Number(values.memory);
 const requests = 20;
 
@@ -28,12 +28,10 @@ const median = (numbers: readonly number[]): number => {
 const round = (value: number, digits = 1): number => Number(value.toFixed(digits));
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
-const mediansOf = (result: FloorRuns) => ({
-  launch: round(median(result.launchMs)),
-  wake: round(median(result.wakeMs)),
-  suspend: round(median(result.suspendMs)),
-  asleepBytes: median(result.asleepBytes),
-});
+const mediansOf = (measured: readonly Run[]) => {
+  const of = (name: keyof Run): number => round(median(measured.map((run) => run[name])));
+  return { launch: of('launch'), wake: of('wake'), suspend: of('suspend'), asleepBytes: of('asleepBytes') };
+};
 
 async function main(): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'waterbear-bench-'));
@@ -49,13 +47,18 @@ async function main(): Promise<void> {
         image: waterbear.image,
         guestDirectory,
         memoryMib,
-        runs,
         requests,
         port: 18_080,
       };
-      const floor = mediansOf(await measureFloor(options, say));
-      const measured = await waterbear.measure(runs, requests, say);
-      report(floor, mediansOf(measured), stageMedians(measured.reports));
+      say('floor: cold boot, base');
+      const floorRun = await openFloor(options);
+      const [floor, own]: [Run[], (Run & { report: StageReport })[]] = [[], []];
+      for (let run = 1; run <= runs; run++) {
+        say(`run ${run} of ${runs}`);
+        floor.push(await floorRun());
+        own.push(await waterbear.run(requests));
+      }
+      report(mediansOf(floor), mediansOf(own), stageMedians(own.map((run) => run.report)));
     } finally {
       await waterbear.stop();
     }

@@ -10,21 +10,17 @@ import { getSigned } from '../cli/server-api.ts';
 import { readServerFile, type ServerFacts } from '../cli/server-file.ts';
 import { diskUsage } from '../src/vmm/qemu/disk-usage.ts';
 import { zipOf } from '../tests/support/zip.ts';
-import type { FloorRuns } from './floor.ts';
+import type { Run } from './floor.ts';
 
 const repository = resolve(import.meta.dirname, '..');
-
-export interface WaterbearRuns extends FloorRuns {
-  /** What the host says of each step, by stage. */
-  reports: StageReport[];
-}
 
 export type StageReport = Record<'launch' | 'suspend' | 'wake', Record<string, number>>;
 
 export interface Waterbear {
   /** Directory of the image, for the floor. */
   image: string;
-  measure(runs: number, requests: number, onProgress: (text: string) => void): Promise<WaterbearRuns>;
+  /** One run, and what the host says of its steps. */
+  run(requests: number): Promise<Run & { report: StageReport }>;
   stop(): Promise<void>;
 }
 
@@ -59,6 +55,7 @@ export async function openWaterbear(data: string, memoryMib: number): Promise<Wa
       buildRoleArn: 'arn:aws:iam::000000000000:role/build',
     },
     ...{ codeArtifact: { uri: 's3://bench/app.zip' }, resources: [{ minimumMemoryInMiB: memoryMib }] },
+    hooks: { port: 8080, microvmImageHooks: { ready: 'ENABLED', readyTimeoutInSeconds: 60 } },
   });
   const where = { imageIdentifier: imageArn, imageVersion: '1.0' };
   for (;;) {
@@ -71,14 +68,7 @@ export async function openWaterbear(data: string, memoryMib: number): Promise<Wa
   const client = { facts, lambda, imageArn, ca: readFileSync(facts.caFile, 'utf8'), data };
   return {
     image: join(data, 'images', items?.[0]?.buildId ?? ''),
-    async measure(runs, requests, onProgress) {
-      const results: WaterbearRuns = { launchMs: [], suspendMs: [], wakeMs: [], asleepBytes: [], reports: [] };
-      for (let run = 1; run <= runs; run++) {
-        onProgress(`waterbear: run ${run} of ${runs}`);
-        await oneRun(client, requests, results);
-      }
-      return results;
-    },
+    run: (requests) => oneRun(client, requests),
     async stop() {
       const gone = once(child, 'exit');
       child.kill('SIGTERM');
@@ -95,48 +85,40 @@ interface Client {
   data: string;
 }
 
-async function oneRun(client: Client, requests: number, results: WaterbearRuns): Promise<void> {
-  const { lambda, imageArn } = client;
+async function oneRun(client: Client, requests: number): Promise<Run & { report: StageReport }> {
+  const { lambda, imageArn, facts } = client;
   const idlePolicy = { maxIdleDurationSeconds: 3600, suspendedDurationSeconds: 3600, autoResumeEnabled: true };
   const started = performance.now();
-  const { microvmId: microvmIdentifier = '', endpoint = '' } = await lambda.runMicrovm({
-    imageIdentifier: imageArn,
-    idlePolicy,
-  });
-  const { authToken = {} } = await lambda.createMicrovmAuthToken({
-    microvmIdentifier,
-    expirationInMinutes: 10,
-    allowedPorts: [{ port: 8080 }],
-  });
+  const { microvmId = '', endpoint = '' } = await lambda.runMicrovm({ imageIdentifier: imageArn, idlePolicy });
+  const vm = { microvmIdentifier: microvmId };
+  const order = { ...vm, expirationInMinutes: 10, allowedPorts: [{ port: 8080 }] };
+  const { authToken = {} } = await lambda.createMicrovmAuthToken(order);
   const ask = (): Promise<number> => countOf(client.ca, endpoint, authToken);
   await ask();
-  results.launchMs.push(performance.now() - started);
+  const launch = performance.now() - started;
   let last = 0;
   for (let i = 0; i < requests; i++) last = await ask();
-  // The pool of network slots fills up after a launch; what is measured is one step at a time.
-  await pause(1500);
-  const suspending = performance.now(); // Asking more often than every 10 ms would slow down what is measured.
-  await lambda.suspendMicrovm({ microvmIdentifier });
-  while ((await lambda.getMicrovm({ microvmIdentifier })).state !== 'SUSPENDED') await pause(10);
-  results.suspendMs.push(performance.now() - suspending);
-  await pause(1500);
-  results.asleepBytes.push(await diskUsage(join(client.data, 'vms', microvmIdentifier)));
+  await settle();
+  const suspending = performance.now();
+  await lambda.suspendMicrovm(vm);
+  // Asking more often would slow down what is measured.
+  while ((await lambda.getMicrovm(vm)).state !== 'SUSPENDED') await pause(10);
+  const suspend = performance.now() - suspending;
+  await settle();
+  const asleepBytes = await diskUsage(join(client.data, 'vms', microvmId));
   const waking = performance.now();
   const again = await ask();
-  results.wakeMs.push(performance.now() - waking);
+  const wake = performance.now() - waking;
   if (again <= last) throw new Error(`The MicroVM lost its memory: ${last} then ${again}`);
-  const { body } = await getSigned(
-    client.facts.apiUrl,
-    `/waterbear/v1/microvms/${microvmIdentifier}`,
-    client.facts,
-    Date.now(),
-  );
-  results.reports.push(JSON.parse(body) as StageReport);
-  await lambda.terminateMicrovm({ microvmIdentifier });
-  while ((await lambda.getMicrovm({ microvmIdentifier })).state !== 'TERMINATED') await pause(20);
-  await pause(1500);
+  const { body } = await getSigned(facts.apiUrl, `/waterbear/v1/microvms/${microvmId}`, facts, Date.now());
+  await lambda.terminateMicrovm(vm);
+  while ((await lambda.getMicrovm(vm)).state !== 'TERMINATED') await pause(20);
+  await settle();
+  return { launch, suspend, wake, asleepBytes, report: JSON.parse(body) as StageReport };
 }
 
+/** Network slots are made and removed in the background after each step; the next step is measured without that. */
+const settle = (): Promise<void> => pause(1500);
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** The counter's value, over a connection of its own as the floor has it. */

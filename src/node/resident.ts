@@ -103,12 +103,15 @@ export class Resident {
       const paths = vmPaths(this.#tools.layout, this.record.microvmId);
       if (await callHook(machine.guest, this.#hooks, 'suspend')) stopwatch.lap('hook');
       const next = this.#generation + 1;
-      const result = await machine.suspend(paths.snapshot(next));
+      const result = await machine.suspend(paths.snapshot(next)).catch(async (error: unknown) => {
+        if (await isOver(machine)) await this.#lost(slot, describe(error));
+        throw error;
+      });
       this.#awake = undefined;
       const previous = this.#generation;
       this.#generation = next;
       this.#sleepsSinceMerge++;
-      if (previous > 0) await rm(paths.snapshot(previous), { recursive: true, force: true });
+      if (previous > 0) this.#discard(paths.snapshot(previous));
       this.#release(slot);
       this.#compact();
       return { stages: { ...stopwatch.stages(), ...result.stages }, asleepBytes: result.bytes };
@@ -179,7 +182,7 @@ export class Resident {
         if (!made) return;
         this.#generation = next;
         this.#sleepsSinceMerge = 0;
-        await rm(snapshot, { recursive: true, force: true });
+        this.#discard(snapshot);
       },
       (error: unknown) => {
         if (!abort.signal.aborted)
@@ -194,6 +197,22 @@ export class Resident {
     this.#compacting = undefined;
     if (!letItFinish) compacting?.abort.abort();
     await compacting?.done;
+  }
+
+  /** The VMM ended before its snapshot was whole: what is left is the one before, if there is one. */
+  async #lost(slot: Slot | undefined, what: string): Promise<void> {
+    this.#awake = undefined;
+    this.#release(slot);
+    if (this.#generation > 0) return;
+    await this.remove();
+    this.#tools.onEnded(this.record.microvmId, { cause: 'vmm_died', what });
+  }
+
+  /** A snapshot that a newer one has replaced. What a crash leaves of it, the next start removes. */
+  #discard(snapshot: string): void {
+    rm(snapshot, { recursive: true, force: true }).catch((error: unknown) => {
+      this.#tools.log.error('snapshot_not_removed', { snapshot, why: describe(error) });
+    });
   }
 
   /** The slot's removal is nobody's latency. */
@@ -214,3 +233,6 @@ export class Resident {
     this.#tools.onEnded(this.record.microvmId, reason);
   }
 }
+
+const isOver = (machine: Machine): Promise<boolean> =>
+  Promise.race([machine.ended.then(() => true), new Promise<boolean>((resolve) => setImmediate(resolve, false))]);
