@@ -1,11 +1,12 @@
 // One QEMU process: spawned unprivileged inside its slot, its sockets connected, its end watched.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chownSync, closeSync, openSync } from 'node:fs';
+import { chownSync } from 'node:fs';
 import { chown, mkdir, readFile, rm } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { pause } from '../../lib/deadline.ts';
 import { Fault } from '../../lib/errors.ts';
+import { inheritFiles } from './inherited-files.ts';
 import { type DiskLayer, type LaunchPlan, qemuArguments, sockets } from './machine-shape.ts';
 import { connectQmp, connectSoon, type Qmp } from './qmp.ts';
 
@@ -43,48 +44,10 @@ export interface VmmProcess {
   kill(): Promise<void>;
 }
 
-/** Descriptor numbers as QEMU inherits them. 9 is the tap's (host/launch). */
-const firstDiskDescriptor = 10;
-
-interface Inherited {
-  /** By descriptor number, from 0. */
-  stdio: ('ignore' | number)[];
-  opened: number[];
-  layers: DiskLayer[];
-  addFds: string[];
-}
-
-/**
- * QEMU gets open files, not paths: its user can read none of the directories. A writable layer is passed read-write and
- * read-only, since QEMU opens it both ways.
- */
-function inherit(plan: ProcessPlan): Inherited {
-  const errorLog = openSync(join(plan.runDirectory, 'qemu.log'), 'w', 0o600);
-  const opened = [errorLog];
-  const stdio: ('ignore' | number)[] = ['ignore', 'ignore', errorLog, plan.memoryFd];
-  if (plan.statePath) {
-    const state = openSync(plan.statePath, 'r');
-    opened.push(state);
-    stdio[4] = state;
-  }
-  const addFds: string[] = [];
-  const layers = plan.layers.map(({ path, writable }, set) => {
-    for (const flags of writable ? (['r+', 'r'] as const) : (['r'] as const)) {
-      const fd = openSync(path, flags);
-      const at = firstDiskDescriptor + opened.length;
-      opened.push(fd);
-      stdio[at] = fd;
-      addFds.push('-add-fd', `fd=${at},set=${set}`);
-    }
-    return { path: `/dev/fdset/${set}`, writable };
-  });
-  return { stdio: Array.from(stdio, (entry) => entry ?? 'ignore'), opened, layers, addFds };
-}
-
 /** Starts QEMU and connects to it. On failure nothing is left but the run directory, which belongs to the caller. */
 export async function startVmm(plan: ProcessPlan, signal?: AbortSignal): Promise<VmmProcess> {
   await prepareRunDirectory(plan);
-  const { stdio, opened, layers, addFds } = inherit(plan);
+  const files = inheritFiles(plan);
   let child: ChildProcess;
   try {
     const target = [
@@ -93,10 +56,11 @@ export async function startVmm(plan: ProcessPlan, signal?: AbortSignal): Promise
       String(plan.wire?.uid ?? nobody),
       plan.kvmGroup ? String(plan.kvmGroup) : '-',
     ];
-    const command = [plan.binary, ...addFds, ...qemuArguments({ ...plan, layers })];
+    const { layers, kernel, addFds, stdio } = files;
+    const command = [plan.binary, ...addFds, ...qemuArguments({ ...plan, layers, ...(kernel ? { kernel } : {}) })];
     child = spawn(plan.launcher, [...target, '--', ...command], { stdio, detached: true, env: {}, cwd: '/' });
   } finally {
-    for (const fd of opened) closeSync(fd);
+    files.close();
   }
   const gone = new AbortController();
   const exited = watch(child, plan.runDirectory);
