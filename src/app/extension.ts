@@ -1,4 +1,5 @@
 // What the AWS API has no words for: the server itself, stage times of a MicroVM, the log of a build.
+import type { NodeStatistics } from '../contract/node-api.ts';
 import type { MicrovmState } from '../contract/states.ts';
 import { requireMicrovm } from './caller-checks.ts';
 import type { AppContext } from './context.ts';
@@ -19,6 +20,8 @@ export interface MicrovmFacts extends MicrovmReport {
   microvmId: string;
   state: MicrovmState;
   host: string;
+  /** While it runs: what it takes of its host now. */
+  statistics?: NodeStatistics;
 }
 
 export interface Extension {
@@ -34,7 +37,12 @@ export function createExtension(app: AppContext): Extension {
     info: () => ({ version, profile: limits.name, region, ...app.node.info() }),
     async microvm(caller, microvmId) {
       const row = await requireMicrovm(app, caller, microvmId);
-      return { microvmId, state: row.state, host: row.host, ...readReport(row) };
+      const statistics =
+        row.state === 'RUNNING' ? await app.node.statistics(microvmId).catch(() => undefined) : undefined;
+      return {
+        ...{ microvmId, state: row.state, host: row.host, ...readReport(row) },
+        ...(statistics ? { statistics } : {}),
+      };
     },
     async buildLog(caller, buildId) {
       const build = await requireBuild(app, caller, buildId);

@@ -102,6 +102,12 @@ export interface NodeMicrovm {
   state: 'running' | 'asleep';
 }
 
+/** What a running MicroVM takes of its host. */
+export interface NodeStatistics {
+  residentBytes: number;
+  cpuMs: number;
+}
+
 export interface NodeInfo {
   driver: 'qemu' | 'fake';
   accelerator: string;
@@ -125,6 +131,8 @@ export interface NodeClient {
   terminate(microvmId: string): Promise<void>;
   /** A byte stream to 127.0.0.1:port inside a running MicroVM. Rejects with `guest_failed` when nothing listens. */
   open(microvmId: string, port: number, signal?: AbortSignal): Promise<Duplex>;
+  /** Undefined while it sleeps. */
+  statistics(microvmId: string): Promise<NodeStatistics | undefined>;
   /** Tells about every MicroVM that ended without `terminate` having been called. */
   onEnded(listener: (microvmId: string, reason: EndReason) => void): void;
   /** What exists now. */

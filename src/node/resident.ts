@@ -6,7 +6,7 @@ import { describe, Fault } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { startStopwatch } from '../lib/stopwatch.ts';
 import type { Slot, SlotPool } from '../net/slot.ts';
-import type { Driver, Machine } from '../vmm/driver.ts';
+import type { Driver, Machine, MachineEnd } from '../vmm/driver.ts';
 import { callHook } from './hooks.ts';
 import { type NodeLayout, vmPaths } from './layout.ts';
 import type { VmRecord } from './vm-record.ts';
@@ -86,7 +86,7 @@ export class Resident {
         throw error;
       }
       this.#awake = { machine, slot };
-      void machine.ended.then((end) => this.#onMachineEnd(machine, { cause: end.cause, what: end.what }));
+      void machine.ended.then((end) => this.#onMachineEnd(machine, end));
       return {
         stages: { ...before, ...machine.stages, ...stopwatch.stages() },
         repaired: machine.repaired,
@@ -224,13 +224,15 @@ export class Resident {
       );
   }
 
-  async #onMachineEnd(machine: Machine, reason: { cause: EndReason['cause']; what: string }): Promise<void> {
-    if (this.#awake?.machine !== machine || reason.cause === 'requested') return;
+  async #onMachineEnd(machine: Machine, { cause, what, consoleTail }: MachineEnd): Promise<void> {
+    if (this.#awake?.machine !== machine || cause === 'requested') return;
     const { slot } = this.#awake;
+    const { microvmId } = this.record;
     this.#awake = undefined;
     this.#release(slot);
     await this.remove();
-    this.#tools.onEnded(this.record.microvmId, reason);
+    this.#tools.log.warn('microvm_last_words', { microvmId, consoleTail });
+    this.#tools.onEnded(microvmId, { cause, what });
   }
 }
 

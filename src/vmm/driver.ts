@@ -1,7 +1,7 @@
 // One VM on this machine. A driver boots, snapshots and restores; `qemu/` is the real one, `fake/` keeps the same rules without a VM.
 // Times in milliseconds, sizes in bytes unless named otherwise.
 import type { Duplex } from 'node:stream';
-import type { StageTimes } from '../contract/node-api.ts';
+import type { NodeStatistics, StageTimes } from '../contract/node-api.ts';
 
 export type Accelerator = 'tcg' | 'kvm';
 
@@ -81,12 +81,6 @@ export interface MachineEnd {
   consoleTail: string;
 }
 
-export interface MachineStatistics {
-  /** Resident bytes of the VMM and CPU time it used. */
-  residentBytes: number;
-  cpuMs: number;
-}
-
 /** A live guest, as its agent answers. Every answer is parsed with limits: the guest is hostile. */
 export interface Guest {
   /** First boot only: starts the application. */
@@ -127,7 +121,8 @@ export interface Machine extends AsyncDisposable {
   suspend(directory: string): Promise<SuspendResult>;
   /** Ends the VMM at once. Idempotent. */
   kill(): Promise<void>;
-  statistics(): Promise<MachineStatistics>;
+  /** Of the VMM process: resident memory, CPU time since its start. */
+  statistics(): Promise<NodeStatistics>;
 }
 
 /** Makes the disk of a sleeping VM smaller. */

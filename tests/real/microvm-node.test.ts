@@ -105,7 +105,9 @@ test('memory and disk survive sleep after sleep, and the clock is right after ea
 test('a new server on the same data directory finds the sleeping MicroVM', async () => {
   const name = await launch('kept');
   const state = await ask<State>(host.node, name, '/', 'x');
+  expect((await host.node.statistics(name))?.residentBytes).toBeGreaterThan(10 << 20);
   await host.node.suspend(name);
+  expect(await host.node.statistics(name)).toBeUndefined();
   await host.restart();
   expect(host.node.list()).toEqual([{ microvmId: name, buildId: order.buildId, state: 'asleep' }]);
   await host.node.resume(name);

@@ -9,6 +9,7 @@ import type {
   NodeClient,
   NodeInfo,
   NodeMicrovm,
+  NodeStatistics,
   SuspendReport,
 } from '../../contract/node-api.ts';
 import { Fault } from '../../lib/errors.ts';
@@ -46,6 +47,10 @@ export class StubNode implements NodeClient {
     if (this.vms.has(order.microvmId)) throw new Fault('conflict', { what: 'It exists.' });
     this.vms.set(order.microvmId, { microvmId: order.microvmId, buildId: order.buildId, state: 'running' });
     return this.#report();
+  }
+
+  async statistics(microvmId: string): Promise<NodeStatistics | undefined> {
+    return this.#require(microvmId, 'running') && { residentBytes: 1024, cpuMs: 5 };
   }
 
   async suspend(microvmId: string): Promise<SuspendReport> {

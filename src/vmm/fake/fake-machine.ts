@@ -1,9 +1,10 @@
 // A fake VM that runs: the rules of a real one (what may be called when, what is left after a failure) without a process.
 import { rm } from 'node:fs/promises';
+import type { NodeStatistics } from '../../contract/node-api.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { Fault } from '../../lib/errors.ts';
 import { startStopwatch } from '../../lib/stopwatch.ts';
-import type { ImageSizes, Machine, MachineEnd, MachineStatistics, SuspendResult } from '../driver.ts';
+import type { ImageSizes, Machine, MachineEnd, SuspendResult } from '../driver.ts';
 import type { AppState } from './app-state.ts';
 import { FakeApp } from './fake-app.ts';
 import { FakeGuest } from './fake-guest.ts';
@@ -98,7 +99,7 @@ export class FakeMachine implements Machine {
     await this.#end({ cause: 'guest_crashed', what: 'The guest kernel panicked.' });
   }
 
-  async statistics(): Promise<MachineStatistics> {
+  async statistics(): Promise<NodeStatistics> {
     if (this.#ending) throw new Fault('vmm_failed', { what: 'is gone' });
     return { residentBytes: this.#parts.memoryMib * 2 ** 20, cpuMs: 0 };
   }

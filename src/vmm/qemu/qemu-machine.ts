@@ -1,8 +1,9 @@
 // A live QEMU VM: its guest, how it ends, and how it is put to sleep.
 import { readFile } from 'node:fs/promises';
+import type { NodeStatistics } from '../../contract/node-api.ts';
 import { describe, Fault } from '../../lib/errors.ts';
 import { type Stopwatch, startStopwatch } from '../../lib/stopwatch.ts';
-import type { ImageSizes, Machine, MachineEnd, MachineStatistics, SuspendResult } from '../driver.ts';
+import type { ImageSizes, Machine, MachineEnd, SuspendResult } from '../driver.ts';
 import type { GuestClient } from '../guest-client.ts';
 import { ConsoleTail } from './console-tail.ts';
 import type { VmmExit, VmmProcess } from './vmm-process.ts';
@@ -86,7 +87,7 @@ export class QemuMachine implements Machine {
     await this.ended;
   }
 
-  async statistics(): Promise<MachineStatistics> {
+  async statistics(): Promise<NodeStatistics> {
     const [statm, stat] = await Promise.all(
       ['statm', 'stat'].map((name) => readFile(`/proc/${this.pid}/${name}`, 'utf8')),
     );
