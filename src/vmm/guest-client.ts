@@ -36,6 +36,8 @@ export class GuestClient extends EventEmitter<{ exited: [AppExit] }> implements 
   readonly #control: Socket;
   readonly #wire: Wire | undefined;
   readonly #waiting = new Map<number, Waiting>();
+  /** Connections to the application, those being made included. */
+  readonly #streams = new Set<Socket>();
   #rest: Buffer[] = [];
   #restBytes = 0;
   #next = 1;
@@ -91,7 +93,10 @@ export class GuestClient extends EventEmitter<{ exited: [AppExit] }> implements 
   async open(port: number, signal?: AbortSignal): Promise<Duplex> {
     const { relay } = this.#wire ?? {};
     if (!relay) throw new Fault('guest_failed', { what: 'has no network' });
+    if (this.#control.destroyed) throw new Fault('guest_failed', { what: 'went away' });
     const socket = connect({ ...relay, allowHalfOpen: true, noDelay: true });
+    this.#streams.add(socket);
+    socket.once('close', () => this.#streams.delete(socket));
     try {
       await within(relayDeadlineMs, `Connecting to port ${port} of the guest`, handshake(socket, port, signal));
       return socket;
@@ -101,8 +106,10 @@ export class GuestClient extends EventEmitter<{ exited: [AppExit] }> implements 
     }
   }
 
+  /** Ends every connection too: a VM that is gone resets none of them, and whoever waits for it would wait for his deadline. */
   close(): void {
     this.#control.destroy();
+    for (const socket of this.#streams) socket.destroy();
   }
 
   #ask(call: string, members: Record<string, unknown>, timeoutMs: number): Promise<Record<string, unknown>> {
