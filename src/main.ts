@@ -154,6 +154,8 @@ async function openEndpoints(
 ): Promise<Endpoints> {
   if (settings.endpointMode === 'host') {
     const { port } = await gateway.listen(settings.host, settings.gatewayPort);
+    // Names below localhost resolve to both loopback addresses, and not every client tries the second one.
+    if (settings.host === '127.0.0.1') await gateway.listen('::1', port).catch(() => undefined);
     return { port, own: undefined, of: (_, host) => (port === httpsPort ? host : `${host}:${port}`) };
   }
   const own = await createOwnPorts(gateway, portsFile);

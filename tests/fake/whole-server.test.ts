@@ -1,5 +1,7 @@
 // The whole server on the fake driver: every room wired as in production, only the VM is missing.
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
@@ -76,4 +78,13 @@ test('a data directory made by nobody is made', async () => {
   await it.close();
   open.splice(0);
   await rm(parent, { recursive: true });
+});
+
+test('the endpoint answers on both loopback addresses', async () => {
+  const it = await start();
+  for (const host of ['127.0.0.1', '::1']) {
+    const socket = connect(it.server.gatewayPort, host);
+    await once(socket, 'connect');
+    socket.destroy();
+  }
 });
