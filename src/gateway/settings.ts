@@ -18,6 +18,7 @@ export interface GatewaySettings {
   /** How long a client's connection may stay unused between requests. */
   keepAliveMs: number;
   maxConnections: number;
+  /** How long a connection to an application is kept for the next request. Short: a MicroVM that falls asleep has to break those that are open. */
   upstreamIdleMs: number;
   /** Connections to one port of one MicroVM. */
   upstreamMaxConnections: number;
@@ -34,7 +35,7 @@ export const gatewayDefaults: GatewaySettings = {
   headersTimeoutMs: 10_000,
   keepAliveMs: 60_000,
   maxConnections: 10_000,
-  upstreamIdleMs: 30_000,
+  upstreamIdleMs: 1_000,
   upstreamMaxConnections: 1_024,
   lingerMs: 5_000,
 };
