@@ -12,8 +12,8 @@ import type { VmmExit, VmmProcess } from './vmm-process.ts';
 export interface Saver {
   /** Called while the VM is stopped: writes what must be read from the live process. */
   capture(process: VmmProcess, stopwatch: Stopwatch): Promise<void>;
-  /** Called when the process is gone: makes the snapshot whole. */
-  complete(stopwatch: Stopwatch): Promise<void>;
+  /** Called when the process is being ended: makes the snapshot whole, but not before `gone`. */
+  complete(gone: Promise<void>, stopwatch: Stopwatch): Promise<void>;
   /** Undoes `capture` after a failure. */
   abandon(): Promise<void>;
 }
@@ -122,11 +122,15 @@ export class QemuMachine implements Machine {
     }
     this.#cause = { cause: 'requested', what: 'It was put to sleep.' };
     // `stop` has flushed the disk's metadata, so nothing is lost by an end without ceremony, and it is three times as quick as `quit`.
-    // Its files are hashed only after that: until it is gone, they might still change.
-    await process.kill();
-    await this.ended;
-    stopwatch.lap('end');
-    await saver.complete(stopwatch);
+    const gone = process.kill().then(() => this.ended);
+    try {
+      await saver.complete(
+        gone.then(() => undefined),
+        stopwatch,
+      );
+    } finally {
+      await gone;
+    }
     return stopwatch.stages();
   }
 

@@ -1,5 +1,5 @@
 // What is written when a VM becomes an image, and when it falls asleep. Files first, synced; the manifest last; then the rename.
-import { chmod, chown, copyFile, mkdir, rename, rm } from 'node:fs/promises';
+import { chmod, chown, copyFile, mkdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { syncPath } from '../../lib/durable-file.ts';
 import { Fault } from '../../lib/errors.ts';
@@ -59,7 +59,9 @@ export function imageSaver(parts: ImageParts): Saver & { sizes(): Omit<ImageSize
       written = await writePageRuns(path(imageFiles.memory), memory.bytes / pageBytes, pages);
       stopwatch.lap('memory');
     },
-    complete: async (stopwatch) => {
+    complete: async (gone, stopwatch) => {
+      await gone;
+      stopwatch.lap('end');
       if (!written) throw new Fault('internal', { what: 'An image was completed before its memory was captured.' });
       const disks = parts.hasDisk ? Object.values(imageLayers) : [];
       const files: FileRecord[] = [await recordFile(directory, imageFiles.memory, written)];
@@ -126,7 +128,7 @@ export function suspendSaver(parts: SuspendParts): Saver & { bytes(): Promise<nu
       await Promise.all([join(aside, imageFiles.state), join(aside, imageFiles.memory), ...top].map(syncPath));
       stopwatch.lap('sync');
     },
-    complete: (stopwatch) => completeSuspend(parts, aside, memory, stopwatch),
+    complete: (gone, stopwatch) => completeSuspend(parts, aside, memory, gone, stopwatch),
     abandon: () => rm(aside, { recursive: true, force: true }),
   };
 }
@@ -135,31 +137,38 @@ async function completeSuspend(
   parts: SuspendParts,
   aside: string,
   memory: PageRunFile | undefined,
+  gone: Promise<void>,
   stopwatch: Stopwatch,
 ): Promise<void> {
   if (!memory) throw new Fault('internal', { what: 'A snapshot was completed before its memory was captured.' });
-  const { image, topLayer, disks } = parts;
-  if (topLayer) await protect(join(disks, topLayer));
-  const [state, top] = await Promise.all([
-    recordFile(aside, imageFiles.state),
-    topLayer ? recordFile(disks, topLayer) : undefined,
-    topLayer ? syncPath(join(disks, topLayer)) : undefined,
-  ]);
-  const files = [state, await recordFile(aside, imageFiles.memory, memory)];
-  const layers = top ? [...parts.lowerLayers, top] : [];
+  const { image, disks, topLayer } = parts;
   const { engine, guest, memoryMib, vcpus } = image.manifest;
-  await writeManifest(aside, {
-    kind: 'microvm',
-    base: image.id,
-    createdMs: parts.nowMs,
-    engine,
-    guest,
-    memoryMib,
-    vcpus,
-    files,
-    layers,
-  });
+  const what = { kind: 'microvm', base: image.id, createdMs: parts.nowMs, engine, guest, memoryMib, vcpus } as const;
+  const files = await Promise.all([recordFile(aside, imageFiles.state), recordFile(aside, imageFiles.memory, memory)]);
+  const top = topLayer ? await settledLayer(disks, topLayer, gone) : undefined;
+  await gone;
+  stopwatch.lap('end');
+  await writeManifest(aside, { ...what, files, layers: top ? [...parts.lowerLayers, top] : [] });
   await rename(aside, parts.directory);
   await Promise.all([dirname(parts.directory), ...(topLayer ? [disks] : [])].map(syncPath));
   stopwatch.lap('commit');
+}
+
+/**
+ * The record of a layer whose VMM is on its way out. It is hashed meanwhile; should the file have changed until the VMM is gone, which `stop`
+ * and a kill leave no reason for, it is hashed again.
+ */
+async function settledLayer(disks: string, name: string, gone: Promise<void>): Promise<FileRecord> {
+  const path = join(disks, name);
+  const look = async (): Promise<string> => {
+    const { size, mtimeNs } = await stat(path, { bigint: true });
+    return `${size} ${mtimeNs}`;
+  };
+  await protect(path);
+  const before = await look();
+  const record = await recordFile(disks, name);
+  await gone;
+  if ((await look()) === before) return record;
+  await syncPath(path);
+  return recordFile(disks, name);
 }
