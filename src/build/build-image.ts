@@ -13,7 +13,7 @@ import { type Readiness, untilReady } from './readiness.ts';
 /** Turns an archive into a root disk and says how its application is started. */
 export interface Builder {
   build(
-    order: { archivePath: string; buildId: string; diskMib: number; workDirectory: string },
+    order: { archivePath: string; diskMib: number; workDirectory: string; networkNamespace?: string },
     onLog: (text: string) => void,
     signal?: AbortSignal,
   ): Promise<{ rootDisk: string; plan: AppPlan; codeInstallBytes: number }>;
@@ -24,6 +24,8 @@ export interface BuildTools {
   driver: Driver;
   /** Absent where VMs have no network of their own (the fake driver). */
   slots: SlotPool | undefined;
+  /** Whether RUN steps get the network that guests have; otherwise they have none. */
+  runStepsOnline: boolean;
   readiness: Readiness;
   /** Short path for the sockets of one VM; empty or absent. */
   runDirectory: string;
@@ -45,8 +47,7 @@ export async function buildImage(
       await rm(directory, { recursive: true, force: true });
       await mkdir(directory, { recursive: true, mode: 0o700 });
     }
-    const source = { archivePath: order.archivePath, buildId: order.buildId, diskMib: order.diskMib, workDirectory };
-    const built = await tools.builder.build(source, onLog, signal);
+    const built = await buildContainer(tools, order, workDirectory, onLog, signal);
     stopwatch.lap('container');
     const environment = { ...built.plan.environment, ...guestEnvironment(order), ...order.environment };
     const plan = { ...built.plan, environment, allCapabilities: order.allCapabilities };
@@ -64,6 +65,24 @@ export async function buildImage(
     throw asBuildFailure(error);
   } finally {
     for (const directory of [aside, workDirectory]) await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** RUN steps run in a slot of their own, in the place of a guest and with no more reach. */
+async function buildContainer(
+  tools: BuildTools,
+  order: BuildOrder,
+  workDirectory: string,
+  onLog: (text: string) => void,
+  signal: AbortSignal | undefined,
+): ReturnType<Builder['build']> {
+  const slot = tools.runStepsOnline ? await tools.slots?.acquire(signal) : undefined;
+  try {
+    const { archivePath, diskMib } = order;
+    const network = slot ? { networkNamespace: slot.namespace } : {};
+    return await tools.builder.build({ archivePath, diskMib, workDirectory, ...network }, onLog, signal);
+  } finally {
+    await slot?.release();
   }
 }
 

@@ -21,7 +21,8 @@ export function createContainerBuilder(options: ContainerBuilderOptions): Builde
       for (const directory of [context, workDirectory]) await mkdir(directory, { mode: 0o700 });
       const { entries, unpackedBytes } = await extractArchive(order.archivePath, context, signal ? { signal } : {});
       onLog(`--- the zip holds ${entries} entries, ${unpackedBytes} bytes\n`);
-      const disk = { ...options, context, workDirectory, diskMib: order.diskMib };
+      const network = order.networkNamespace ? { isolationNamespace: order.networkNamespace } : {};
+      const disk = { ...options, ...network, context, workDirectory, diskMib: order.diskMib };
       const { rootDisk, plan, codeInstallBytes } = await buildRootDisk(disk, onLog, signal);
       const { argv, environment, workingDirectory, user } = plan;
       return {

@@ -17,13 +17,26 @@ interface Route {
 const reservationMetric = (instance: string): number => 0x1000000 + Number.parseInt(instance, 16);
 
 /** Sets the host up and returns the range of the slots' links. Expects what an earlier run left to be swept. */
-export async function openHost(instance: string, egress: Egress, wishedRange?: string): Promise<string> {
+export async function openHost(
+  instance: string,
+  egress: Egress,
+  options: { range?: string | undefined; resolver?: string | undefined } = {},
+): Promise<string> {
   const [routes, instances] = await Promise.all([listRoutes(), instancesOnHost()]);
   const destinations = routes.flatMap(({ dst }) => (dst ? [dst] : []));
-  const range = chooseRange(destinations, wishedRange);
+  const range = chooseRange(destinations, options.range);
   // Two servers on one host: the last to go turns forwarding off again, so the mark is handed on.
   const forwardingWasOff = egress === 'internet' && (!forwarding() || instances.forwardingWasOff.length > 0);
-  await nftLoad(hostRules({ instance, range, egress, serverUid: process.getuid?.() ?? 0, forwardingWasOff }));
+  await nftLoad(
+    hostRules({
+      instance,
+      range,
+      egress,
+      resolver: options.resolver,
+      serverUid: process.getuid?.() ?? 0,
+      forwardingWasOff,
+    }),
+  );
   // Reserves the range, and keeps packets to slots that are gone from leaving by the default route.
   await ipBatch([`route add unreachable ${range} metric ${reservationMetric(instance)}`]);
   if (egress === 'internet') setForwarding(true);

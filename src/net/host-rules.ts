@@ -1,7 +1,7 @@
 // What the host's packet filter adds: one table, which holds even when the host's own rules allow everything.
 import { unreachableForGuests } from './addresses.ts';
 import { askJson } from './network-tools.ts';
-import type { Egress } from './slot-rules.ts';
+import { type Egress, toNames } from './slot-rules.ts';
 
 /** An empty chain of this name in a table says that a server of ours turned forwarding on. It outlives a crash, unlike memory. */
 const forwardingMark = 'forwarding_was_off';
@@ -22,6 +22,8 @@ export interface HostRules {
   instance: string;
   range: string;
   egress: Egress;
+  /** Name server that guests may ask although it is inside. */
+  resolver?: string | undefined;
   /** User whose processes may dial guests: the server's own. */
   serverUid: number;
   forwardingWasOff: boolean;
@@ -35,6 +37,7 @@ export interface HostRules {
 export function hostRules(rules: HostRules): string {
   const own = links(rules.instance);
   const out = rules.egress === 'internet';
+  const names = out && rules.resolver ? `ip daddr ${rules.resolver} ${toNames} accept` : '';
   return `${withoutHostRules(rules.instance)}table inet ${tableName(rules.instance)} {
   set inside { type ipv4_addr; flags interval; elements = { ${unreachableForGuests.join(', ')} }; }
   chain from_slots {
@@ -45,6 +48,7 @@ export function hostRules(rules: HostRules): string {
     fib saddr . iif oif missing drop
     ct direction reply ct state established accept
     fib daddr type != unicast drop
+    ${names}
     ip daddr @inside drop
     ${out ? 'accept' : 'drop'}
   }
@@ -60,6 +64,7 @@ export function hostRules(rules: HostRules): string {
   chain forward {
     type filter hook forward priority filter - 10; policy accept;
     iifname ${own} oifname ${own} drop
+    ${names && `iifname ${own} ${names}`}
     iifname ${own} ip daddr @inside drop
     iifname ${own} ${out ? 'accept' : 'drop'}
     oifname ${own} ct direction reply ct state established,related accept

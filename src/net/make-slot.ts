@@ -10,6 +10,8 @@ export interface SlotPlan {
   index: number;
   range: string;
   egress: Egress;
+  /** Name server of the host's. */
+  resolver?: string | undefined;
   /** User that may open the tap. */
   tapOwnerUid: number;
 }
@@ -32,7 +34,7 @@ export async function makeSlot(plan: SlotPlan): Promise<SlotLink> {
     await ipBatch(hostCommands(names, link));
     const steps = await Promise.allSettled([
       ipBatch(namespaceCommands(plan, link), { namespace: names.namespace }).then(() =>
-        nftLoad(slotRules(link, plan.egress), names.namespace),
+        nftLoad(slotRules(link, plan.egress, plan.resolver), names.namespace),
       ),
       switchOn(names.namespace, settings()),
     ]);

@@ -22,6 +22,8 @@ export interface SlotPoolOptions {
   tapOwner?: (index: number) => number;
   /** Whether guests reach public addresses; default `none`. */
   egress?: Egress;
+  /** IPv4 address of the name server that guests ask when egress is on. */
+  resolver?: string | undefined;
   /** Private /16 for the links; default 10.112.0.0/16, or the next free one. */
   range?: string;
   /** Default 10 s. */
@@ -43,7 +45,7 @@ export async function createSlotPool(options: SlotPoolOptions): Promise<SlotPool
   const swept = await sweepSlots(instance);
   if (swept > 0) log.info('slots_swept', { instance, count: swept });
   try {
-    return new Pool(options, await openHost(instance, egress, options.range));
+    return new Pool(options, await openHost(instance, egress, options));
   } catch (error) {
     await closeHost(instance).catch(() => {});
     throw error;
@@ -121,10 +123,10 @@ class Pool implements SlotPool {
 
   async #make(): Promise<Slot> {
     const index = this.#freeIndex();
-    const { instance, egress = 'none', tapOwner } = this.#options;
+    const { instance, egress = 'none', resolver, tapOwner } = this.#options;
     const tapOwnerUid = tapOwner?.(index) ?? 0;
     const startedAt = performance.now();
-    const link = await makeSlot({ instance, index, range: this.#range, egress, tapOwnerUid });
+    const link = await makeSlot({ instance, index, range: this.#range, egress, resolver, tapOwnerUid });
     this.#log.info('slot_made', { index, ms: Math.round(performance.now() - startedAt) });
     let released: Promise<void> | undefined;
     const slot: Slot = {

@@ -20,6 +20,7 @@ export interface LocalNodeParts {
   builder: Builder;
   /** Absent for the fake driver. */
   slots: SlotPool | undefined;
+  runStepsOnline: boolean;
   layout: NodeLayout;
   readiness: Readiness;
   log: Log;

@@ -6,6 +6,7 @@ import { openContainerStore } from '../build/storage.ts';
 import type { NodeClient } from '../contract/node-api.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
+import { hostResolver } from '../net/host-resolver.ts';
 import { createSlotPool } from '../net/slot-pool.ts';
 import { createFakeDriver } from '../vmm/fake/fake-driver.ts';
 import { createQemuDriver } from '../vmm/qemu/qemu-driver.ts';
@@ -41,6 +42,7 @@ export async function openNode(settings: NodeSettings, clock: Clock, log: Log): 
       driver: createFakeDriver({ clock }),
       builder: fakeBuilder,
       slots: undefined,
+      runStepsOnline: false,
       readiness,
     });
   }
@@ -53,7 +55,9 @@ export async function openNode(settings: NodeSettings, clock: Clock, log: Log): 
     clock,
   });
   const store = await openContainerStore(toolkit('containers'));
+  const resolver = await hostResolver();
   const slots = await createSlotPool({
+    resolver,
     instance,
     size,
     max,
@@ -69,6 +73,7 @@ export async function openNode(settings: NodeSettings, clock: Clock, log: Log): 
       driver,
       builder: createContainerBuilder({ store }),
       slots,
+      runStepsOnline: egress === 'internet',
       readiness,
     });
     const close = async (): Promise<void> => {
