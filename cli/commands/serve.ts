@@ -20,6 +20,7 @@ const schema = z.object({
   accel: choiceOption(['auto', 'tcg', 'kvm']).default('auto'),
   profile: choiceOption(['open', 'aws']).default('open'),
   endpoint: choiceOption(['host', 'port']).default('host'),
+  egress: choiceOption(['internet', 'none']).default('internet'),
   region: z
     .string()
     .regex(/^[a-z]{2}(-[a-z]+)+-\d$/, 'must look like us-east-1')
@@ -48,6 +49,10 @@ A second signal stops at once.`,
     {
       flags: '--endpoint <mode>',
       text: 'host: a host name per MicroVM; port: a local port per MicroVM (default: host)',
+    },
+    {
+      flags: '--egress <reach>',
+      text: 'internet: guests and RUN steps reach public addresses; none: they reach nothing (default: internet)',
     },
     { flags: '--region <name>', text: 'region in ARNs and signatures (default: us-east-1)' },
     { flags: '--log <level>', text: 'silent, error, warn or info: JSON lines on standard error (default: warn)' },
@@ -108,6 +113,7 @@ async function settingsFrom(options: ServeOptions, around: Surroundings): Promis
     accelerator: options.accel,
     profile: options.profile,
     endpointMode: options.endpoint,
+    egress: options.egress,
     region: options.region,
   });
 }

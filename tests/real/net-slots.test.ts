@@ -78,6 +78,7 @@ describe('egress internet', () => {
   let guest: NetworkHelper;
   let neighbour: NetworkHelper;
   let internet: NetworkHelper;
+  let names: NetworkHelper;
   let host: Awaited<ReturnType<typeof hostServers>>;
 
   /** Sends a datagram outside and waits for its echo: all that was sent earlier has been decided on by then. */
@@ -89,7 +90,8 @@ describe('egress internet', () => {
   beforeAll(async () => {
     const small = stack.use(await startSmallInternet(port));
     internet = small.servers;
-    const slots: SlotPool = stack.use(await pool({ egress: 'internet' }));
+    names = small.names;
+    const slots: SlotPool = stack.use(await pool({ egress: 'internet', resolver: lanAddress }));
     [first, second] = await Promise.all([slots.acquire(), slots.acquire()]);
     guest = stack.use(await guestOn(first));
     neighbour = stack.use(await guestOn(second));
@@ -125,6 +127,17 @@ describe('egress internet', () => {
     expect(internet.lines).toContain(`udp ${hostAddress} hello`);
     guest.send(synFrame(publicAddress, port).toString('hex'));
     await guest.until((line) => describeFrame(line) === `syn-ack ${publicAddress}:${port} > 10.111.0.2:41000`);
+  });
+
+  test("its gateway answers for the host's name server, inside as that is; nothing else of it is reached", async () => {
+    guest.send(udpFrame(guestNetwork.gatewayAddress, 53, 'who').toString('hex'));
+    const answer = await guest.until((line) => line.endsWith(Buffer.from('who').toString('hex')));
+    expect(describeFrame(answer)).toMatch(/^udp 10\.111\.0\.1:53 > /);
+    expect(names.lines).toContain(`udp ${hostAddress} who`);
+    guest.send(udpFrame(guestNetwork.gatewayAddress, port, 'forbidden').toString('hex'));
+    guest.send(udpFrame(lanAddress, port, 'forbidden').toString('hex'));
+    await settled('names');
+    expect(internet.lines.filter((line) => line.includes('forbidden'))).toEqual([]);
   });
 
   const forbidden = (): string[] => [...hostAddresses(first), second.relay.host, metadataAddress, lanAddress];
