@@ -7,9 +7,10 @@ import { createS3Handler } from './api/s3/handler.ts';
 import { createControlPlane } from './api/server.ts';
 import type { KeyLookup } from './api/sigv4/verify.ts';
 import { type App, createApp } from './app/create-app.ts';
+import type { AppSettings } from './app/settings.ts';
 import { profiles } from './config/profiles.ts';
 import type { ServerSettings } from './config/settings.ts';
-import { openAuthority } from './gateway/authority.ts';
+import { openAuthority, readTlsFiles } from './gateway/authority.ts';
 import { createGateway, type Gateway } from './gateway/gateway.ts';
 import { openKeyRing } from './gateway/key-ring.ts';
 import { createOwnPorts, type OwnPorts } from './gateway/own-ports.ts';
@@ -60,7 +61,7 @@ async function start(
   clock: Clock,
   stack: AsyncDisposableStack,
 ): Promise<RunningServer> {
-  const { dataDirectory: data, region, host } = settings;
+  const { dataDirectory: data, region } = settings;
   const at = (...names: string[]): string => join(data, ...names);
   for (const directory of [data, at('keys'), at('archives')]) await mkdir(directory, { recursive: true, mode: 0o700 });
   stack.use(lockDirectory(data));
@@ -70,63 +71,34 @@ async function start(
   const node = await openNode(settings, clock, log);
   stack.defer(() => node.close());
   const tokens = createTokens(await openKeyRing(at('keys', 'tokens.json'), clock));
-  const tls = await openAuthority({
-    directory: at('keys'),
-    suffix: settings.endpointSuffix,
-    loopback: settings.endpointMode === 'port',
-    clock,
-  });
-  const caFile = at('keys', 'ca.crt');
-  let endpoints: Endpoints | undefined;
+  const endpoints = new LateEndpoints();
   const app = createApp({
     ...{ db: store.db, node, objects, clock, log },
-    settings: {
-      ...{
-        region,
-        version: await productVersion(),
-        limits: profiles[settings.profile],
-        hostSuffix: settings.endpointSuffix,
-      },
-      ...{ archiveDirectory: at('archives'), maxArchiveBytes: 1 << 30, parallelBuilds: 1, wakeDeadlineMs: 60_000 },
-    },
+    settings: await appSettings(settings, at('archives')),
     mintToken: (order) => tokens.mint(order),
-    openEndpoint: async (microvmId) => endpoints?.own?.open(microvmId),
-    endpointOf: (microvmId, vmHost) => endpoints?.of(microvmId, vmHost) ?? vmHost,
+    openEndpoint: (microvmId) => endpoints.open(microvmId),
+    endpointOf: (microvmId, vmHost) => endpoints.of(microvmId, vmHost),
   });
   stack.defer(() => app.close());
-  const gatewaySettings = {
-    ...gatewayDefaults,
-    endpointMode: settings.endpointMode,
-    explain: settings.profile === 'open',
-  };
+  const { tls, caFile } = await openTls(settings, at('keys'), clock);
   const gateway = createGateway({
-    dataPlane: app.dataPlane,
-    tokens,
-    clock,
-    log,
-    suffix: settings.endpointSuffix,
-    tls,
-    settings: gatewaySettings,
+    ...{ dataPlane: app.dataPlane, tokens, clock, log, tls, suffix: settings.endpointSuffix },
+    settings: { ...gatewayDefaults, endpointMode: settings.endpointMode, explain: settings.profile === 'open' },
   });
   stack.defer(() => gateway.close());
   await app.start();
-  endpoints = await openEndpoints(settings, gateway, app, at('keys', 'ports.json'));
+  const gatewayPort = await endpoints.start(settings, gateway, app, at('keys', 'ports.json'));
   const keys: KeyLookup = async (accessKeyId) => findAccessKey(store.db, accessKeyId);
   const s3 = createS3Handler({ store: objects, keys, clock, log, region, hostSuffixes: ['s3.localhost'] });
-  const control = createControlPlane({
-    app,
-    authenticate: sigv4Authenticate(keys, { clock, regions: [region] }),
-    s3,
-    log,
-  });
+  const authenticate = sigv4Authenticate(keys, { clock, regions: [region] });
+  const control = createControlPlane({ app, authenticate, s3, log });
   stack.defer(() => control.close());
   const tasks = createTasks(app, clock);
   stack.defer(() => tasks.stop());
-  const apiPort = await control.listen(host, settings.apiPort);
+  const apiUrl = `http://${reachable(settings.host)}:${await control.listen(settings.host, settings.apiPort)}`;
   tasks.start();
   const { accessKeyId, secret: secretAccessKey } = key;
-  const apiUrl = `http://${reachable(host)}:${apiPort}`;
-  const facts = { apiUrl, s3Url: apiUrl, caFile, region, gatewayPort: endpoints.port };
+  const facts = { apiUrl, s3Url: apiUrl, caFile, region, gatewayPort };
   await writeDurably(at('server.json'), JSON.stringify({ ...facts, accessKeyId, secretAccessKey, pid: process.pid }));
   log.info('server_started', { ...facts, ...node.info() });
   const close = once(async () => {
@@ -136,38 +108,68 @@ async function start(
     await stack.disposeAsync();
     log.info('server_stopped');
   });
-  return { apiUrl, gatewayPort: endpoints.port, caFile, region, credentials: { accessKeyId, secretAccessKey }, close };
+  return { apiUrl, gatewayPort, caFile, region, credentials: { accessKeyId, secretAccessKey }, close };
 }
 
-interface Endpoints {
-  /** Of the shared listener; 0 in mode `port`. */
-  port: number;
-  own: OwnPorts | undefined;
-  of(microvmId: string, host: string): string;
+async function appSettings(settings: ServerSettings, archiveDirectory: string): Promise<AppSettings> {
+  const { region, profile, endpointSuffix: hostSuffix } = settings;
+  const limits = { maxArchiveBytes: 1 << 30, parallelBuilds: 1, wakeDeadlineMs: 60_000 };
+  return {
+    region,
+    version: await productVersion(),
+    limits: profiles[profile],
+    hostSuffix,
+    archiveDirectory,
+    ...limits,
+  };
 }
 
-async function openEndpoints(
-  settings: ServerSettings,
-  gateway: Gateway,
-  app: App,
-  portsFile: string,
-): Promise<Endpoints> {
-  if (settings.endpointMode === 'host') {
-    const { port } = await gateway.listen(settings.host, settings.gatewayPort);
-    // Names below localhost resolve to both loopback addresses, and not every client tries the second one.
-    if (settings.host === '127.0.0.1') await gateway.listen('::1', port).catch(() => undefined);
-    return { port, own: undefined, of: (_, host) => (port === httpsPort ? host : `${host}:${port}`) };
+/** The operator's own certificate, or one of our local authority. */
+async function openTls(settings: ServerSettings, directory: string, clock: Clock) {
+  const { tlsKeyFile: keyPath, tlsCertFile: certPath, tlsCaFile, endpointSuffix: suffix, endpointMode } = settings;
+  if (keyPath !== undefined && certPath !== undefined) {
+    const caPath = tlsCaFile ?? certPath;
+    return { tls: await readTlsFiles({ keyPath, certPath, caPath }), caFile: caPath };
   }
-  const own = await createOwnPorts(gateway, portsFile);
-  for (const { row } of app.context.index.all()) await own.open(row.microvmId);
-  app.dataPlane.onLeave((microvmId) => {
-    if (!app.context.index.get(microvmId)) void own.close(microvmId);
-  });
-  return { port: 0, own, of: (microvmId, host) => own.endpointOf(microvmId) ?? host };
+  const tls = await openAuthority({ directory, suffix, loopback: endpointMode === 'port', clock });
+  return { tls, caFile: join(directory, 'ca.crt') };
+}
+
+/** What the `endpoint` of a MicroVM is. Rows are shown with it, and the gateway that knows it needs the rows first: so it starts late. */
+class LateEndpoints {
+  #own: OwnPorts | undefined;
+  #port = httpsPort;
+
+  open = async (microvmId: string): Promise<void> => this.#own?.open(microvmId);
+
+  of(microvmId: string, host: string): string {
+    return this.#own?.endpointOf(microvmId) ?? (this.#port === httpsPort ? host : `${host}:${this.#port}`);
+  }
+
+  /** Opens the gateway. Resolves with the port of the shared listener; 0 where each MicroVM has its own. */
+  async start(settings: ServerSettings, gateway: Gateway, app: App, portsFile: string): Promise<number> {
+    if (settings.endpointMode === 'host') {
+      const { port } = await gateway.listen(settings.host, settings.gatewayPort);
+      // Names below localhost resolve to both loopback addresses, and not every client tries the second one.
+      if (settings.host === '127.0.0.1') await gateway.listen('::1', port).catch(() => undefined);
+      this.#port = port;
+      return port;
+    }
+    const own = await createOwnPorts(gateway, portsFile);
+    this.#own = own;
+    for (const { row } of app.context.index.all()) await own.open(row.microvmId);
+    app.dataPlane.onLeave((microvmId) => {
+      if (!app.context.index.get(microvmId)) void own.close(microvmId);
+    });
+    return 0;
+  }
 }
 
 /** An address that a client on this machine can use. */
-const reachable = (host: string): string => (host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host);
+function reachable(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
+  return host.includes(':') ? `[${host}]` : host;
+}
 
 /** The server's own account and key, made at the first start. */
 async function firstAccessKey(db: Database, account: string, clock: Clock): Promise<AccessKeyRow> {

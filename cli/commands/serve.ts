@@ -1,5 +1,5 @@
 // `waterbear serve`: runs the server until it is told to stop; what it leaves behind is its data directory.
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { parseSettings, type ServerSettings } from '../../src/config/settings.ts';
 import { createLog } from '../../src/lib/log.ts';
@@ -21,6 +21,9 @@ const schema = z.object({
   profile: choiceOption(['open', 'aws']).default('open'),
   endpoint: choiceOption(['host', 'port']).default('host'),
   egress: choiceOption(['internet', 'none']).default('internet'),
+  suffix: z.string().min(1).optional(),
+  tlsKey: z.string().min(1, 'must name a file').optional(),
+  tlsCert: z.string().min(1, 'must name a file').optional(),
   region: z
     .string()
     .regex(/^[a-z]{2}(-[a-z]+)+-\d$/, 'must look like us-east-1')
@@ -50,6 +53,9 @@ A second signal stops at once.`,
       flags: '--endpoint <mode>',
       text: 'host: a host name per MicroVM; port: a local port per MicroVM (default: host)',
     },
+    { flags: '--suffix <name>', text: 'DNS suffix of the host names (default: vm.localhost)' },
+    { flags: '--tls-key <file>', text: 'PEM key of your own certificate (default: a local authority makes one)' },
+    { flags: '--tls-cert <file>', text: 'PEM certificate chain to it, for *.SUFFIX' },
     {
       flags: '--egress <reach>',
       text: 'internet: guests and RUN steps reach public addresses; none: they reach nothing (default: internet)',
@@ -114,6 +120,9 @@ async function settingsFrom(options: ServeOptions, around: Surroundings): Promis
     profile: options.profile,
     endpointMode: options.endpoint,
     egress: options.egress,
+    ...(options.suffix === undefined ? {} : { endpointSuffix: options.suffix }),
+    ...(options.tlsKey === undefined ? {} : { tlsKeyFile: resolve(options.tlsKey) }),
+    ...(options.tlsCert === undefined ? {} : { tlsCertFile: resolve(options.tlsCert) }),
     region: options.region,
   });
 }

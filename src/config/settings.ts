@@ -6,43 +6,53 @@ import { Fault } from '../lib/errors.ts';
 const port = z.number().int().min(0).max(65535);
 const absolutePath = z.string().refine(isAbsolute, 'must be an absolute path');
 
-const schema = z.object({
-  /** Everything durable. Made when missing. */
-  dataDirectory: absolutePath,
-  /** What set-up made: guest kernel, tools, base images. */
-  toolkitDirectory: absolutePath,
-  /** Address that both servers listen on. */
-  host: z.string().default('127.0.0.1'),
-  /** Control plane and S3. 0 picks a free one. */
-  apiPort: port.default(9100),
-  /** 443 lets `endpoint` work as a bare host name; with any other port the value carries it. 0 picks a free one. */
-  gatewayPort: port.default(443),
-  driver: z.enum(['qemu', 'fake']).default('qemu'),
-  accelerator: z.enum(['auto', 'tcg', 'kvm']).default('auto'),
-  profile: z.enum(['open', 'aws']).default('open'),
-  /** `host`: one host name per MicroVM below the suffix. `port`: one loopback port each. */
-  endpointMode: z.enum(['host', 'port']).default('host'),
-  endpointSuffix: z
-    .string()
-    .regex(/^[a-z0-9-]+(\.[a-z0-9-]+)+$/, 'must be a DNS suffix of at least two labels, e.g. vm.localhost')
-    .default('vm.localhost'),
-  region: z
-    .string()
-    .regex(/^[a-z]{2}(-[a-z]+)+-\d$/, 'must look like us-east-1')
-    .default('us-east-1'),
-  account: z
-    .string()
-    .regex(/^\d{12}$/, 'must be 12 digits')
-    .default('000000000000'),
-  /** What guests reach by default. */
-  egress: z.enum(['internet', 'none']).default('internet'),
-  /** MicroVMs that run at once. */
-  maxRunning: z.number().int().min(1).max(4096).default(256),
-  /** Network slots prepared ahead. */
-  preparedSlots: z.number().int().min(1).max(64).default(3),
-  /** On the way down: how long sleeping all MicroVMs may take. */
-  shutdownMs: z.number().int().positive().default(60_000),
-});
+const schema = z
+  .object({
+    /** Everything durable. Made when missing. */
+    dataDirectory: absolutePath,
+    /** What set-up made: guest kernel, tools, base images. */
+    toolkitDirectory: absolutePath,
+    /** Address that both servers listen on. */
+    host: z.string().default('127.0.0.1'),
+    /** Control plane and S3. 0 picks a free one. */
+    apiPort: port.default(9100),
+    /** 443 lets `endpoint` work as a bare host name; with any other port the value carries it. 0 picks a free one. */
+    gatewayPort: port.default(443),
+    driver: z.enum(['qemu', 'fake']).default('qemu'),
+    accelerator: z.enum(['auto', 'tcg', 'kvm']).default('auto'),
+    profile: z.enum(['open', 'aws']).default('open'),
+    /** `host`: one host name per MicroVM below the suffix. `port`: one loopback port each. */
+    endpointMode: z.enum(['host', 'port']).default('host'),
+    endpointSuffix: z
+      .string()
+      .regex(/^[a-z0-9-]+(\.[a-z0-9-]+)+$/, 'must be a DNS suffix of at least two labels, e.g. vm.localhost')
+      .default('vm.localhost'),
+    /** PEM files of the operator's own, both or neither; without them a local authority makes a certificate. */
+    tlsKeyFile: absolutePath.optional(),
+    tlsCertFile: absolutePath.optional(),
+    /** What clients must trust; default: the certificate itself. */
+    tlsCaFile: absolutePath.optional(),
+    region: z
+      .string()
+      .regex(/^[a-z]{2}(-[a-z]+)+-\d$/, 'must look like us-east-1')
+      .default('us-east-1'),
+    account: z
+      .string()
+      .regex(/^\d{12}$/, 'must be 12 digits')
+      .default('000000000000'),
+    /** What guests reach by default. */
+    egress: z.enum(['internet', 'none']).default('internet'),
+    /** MicroVMs that run at once. */
+    maxRunning: z.number().int().min(1).max(4096).default(256),
+    /** Network slots prepared ahead. */
+    preparedSlots: z.number().int().min(1).max(64).default(3),
+    /** On the way down: how long sleeping all MicroVMs may take. */
+    shutdownMs: z.number().int().positive().default(60_000),
+  })
+  .refine(({ tlsKeyFile, tlsCertFile }) => (tlsKeyFile === undefined) === (tlsCertFile === undefined), {
+    path: ['tlsCertFile'],
+    message: 'and tlsKeyFile go together',
+  });
 
 export type ServerSettings = z.output<typeof schema>;
 export type ServerOptions = z.input<typeof schema>;

@@ -5,6 +5,8 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
+import { openAuthority } from '../../src/gateway/authority.ts';
+import { systemClock } from '../../src/lib/clock.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
 import { zipOf } from '../support/zip.ts';
 
@@ -86,5 +88,22 @@ test('the endpoint answers on both loopback addresses', async () => {
     const socket = connect(it.server.gatewayPort, host);
     await once(socket, 'connect');
     socket.destroy();
+  }
+});
+
+test("the operator's own certificate and suffix are used", async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'waterbear-tls-'));
+  try {
+    await openAuthority({ directory, suffix: 'boxes.localhost', loopback: false, clock: systemClock });
+    const file = (name: string): string => join(directory, name);
+    const tls = { tlsKeyFile: file('server.key'), tlsCertFile: file('server.crt'), tlsCaFile: file('ca.crt') };
+    const it = await start({ ...tls, endpointSuffix: 'boxes.localhost' });
+    const { imageArn } = await it.build('app', zip);
+    const vm = await it.run(imageArn);
+    expect(vm.endpoint).toMatch(/\.boxes\.localhost:\d+$/);
+    expect((await it.get(vm.endpoint, vm.token)).status).toBe(200);
+    await expect(start({ tlsKeyFile: tls.tlsKeyFile })).rejects.toThrow('tlsCertFile and tlsKeyFile go together');
+  } finally {
+    await rm(directory, { recursive: true });
   }
 });

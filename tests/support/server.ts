@@ -61,10 +61,18 @@ export async function poll<T>(what: string, look: () => Promise<T | undefined>):
 
 export async function startTestServer(options: Partial<ServerOptions> = {}): Promise<TestServer> {
   const data = options.dataDirectory ?? (await mkdtemp(join(tmpdir(), 'waterbear-server-')));
-  const settings = parseSettings({
-    ...{ dataDirectory: data, toolkitDirectory, accelerator: 'tcg', apiPort: 0, gatewayPort: 0, egress: 'none' },
-    ...options,
-  });
+  const forget = async (error: unknown): Promise<never> => {
+    if (!options.dataDirectory) await rm(data, { recursive: true, force: true });
+    throw error;
+  };
+  const settings = await Promise.resolve()
+    .then(() =>
+      parseSettings({
+        ...{ dataDirectory: data, toolkitDirectory, accelerator: 'tcg', apiPort: 0, gatewayPort: 0, egress: 'none' },
+        ...options,
+      }),
+    )
+    .catch(forget);
   let ca = '';
   const open = async () => {
     const server = await startServer(settings, createLog('error'));
@@ -72,10 +80,7 @@ export async function startTestServer(options: Partial<ServerOptions> = {}): Pro
     const config = { endpoint: server.apiUrl, region: server.region, credentials: server.credentials, maxAttempts: 1 };
     return { server, lambda: new LambdaMicrovms(config), s3: new S3({ ...config, forcePathStyle: true }) };
   };
-  let current = await open().catch(async (error: unknown) => {
-    if (!options.dataDirectory) await rm(data, { recursive: true, force: true });
-    throw error;
-  });
+  let current = await open().catch(forget);
   await current.s3.createBucket({ Bucket: bucket });
   const it: TestServer = {
     data,
