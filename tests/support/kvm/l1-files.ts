@@ -36,9 +36,9 @@ export async function l1Files({ repository, tools }: L1Sources): Promise<Archive
     ...(await librariesOf([process.execPath, qemuBinary])),
     ...firmware.map((name) => ({ path: `/usr/share/qemu/${name}`, file: `/usr/share/qemu/${name}` })),
     ...modules.map(([name, file]) => ({ path: `/modules/${name}.ko`, file })),
-    ...['launch', 'seal'].map((name) => executable(`/work/bin/${name}`, join(tools, 'bin', name))),
-    { path: '/work/guest/vmlinuz', file: join(tools, 'guest/vmlinuz') },
-    { path: '/work/guest/initramfs', bytes: await guestInitramfs(here, tools) },
+    ...['launch', 'seal'].map((name) => executable(`/wb/bin/${name}`, join(tools, 'bin', name))),
+    { path: '/wb/guest/vmlinuz', file: join(tools, 'guest/vmlinuz') },
+    { path: '/wb/guest/initramfs', bytes: await guestInitramfs(here, tools) },
     ...(await programFiles(repository, 'tests/support/kvm/l1-program.ts')),
   ];
 }

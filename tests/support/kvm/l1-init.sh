@@ -11,6 +11,6 @@ chmod 666 /dev/kvm # there is no udev to do it
 read -r up _ </proc/uptime
 echo "L1-READY $up"
 # Under emulation compiled code that is never hot costs more than it saves.
-cd /work && node --no-opt --max-lazy tests/support/kvm/l1-program.js
+cd /wb && node --no-opt --max-lazy tests/support/kvm/l1-program.js
 echo "L1-EXIT $?"
 poweroff -f

@@ -101,8 +101,8 @@ const memoryFiles = (): number =>
 async function main(): Promise<KvmReport> {
   const driver = await createQemuDriver({
     accelerator: 'kvm',
-    guestDirectory: '/work/guest',
-    toolDirectory: '/work/bin',
+    guestDirectory: '/wb/guest',
+    toolDirectory: '/wb/bin',
     clock: systemClock,
   });
   stage('driver ready');

@@ -10,7 +10,7 @@ import type { ArchiveEntry } from './newc-archive.ts';
 const importedNames = /(?:\bfrom |^import )'([^'\n]+)'(?=;$)/gm;
 const packageFile = z.object({ dependencies: z.record(z.string(), z.string()).optional() });
 
-/** Archive entries of the program at `entry` (a path below `repository`), which then stands at `/work/ENTRY`, ending in `.js`. */
+/** Archive entries of the program at `entry` (a path below `repository`), which then stands at `/wb/ENTRY`, ending in `.js`. */
 export async function programFiles(repository: string, entry: string): Promise<ArchiveEntry[]> {
   const sources = new Map<string, string>();
   const packages = new Set<string>();
@@ -25,11 +25,11 @@ export async function programFiles(repository: string, entry: string): Promise<A
     }
   }
   const own = [...sources].map(([file, code]) => ({
-    path: `/work/${relative(repository, file).replace(/\.ts$/, '.js')}`,
+    path: `/wb/${relative(repository, file).replace(/\.ts$/, '.js')}`,
     bytes: Buffer.from(code.replace(importedNames, (statement) => statement.replace(/\.ts'$/, ".js'"))),
   }));
   const foreign = await Promise.all([...packages].map((name) => packageFiles(repository, name)));
-  return [{ path: '/work/package.json', bytes: Buffer.from('{"type":"module"}') }, ...own, ...foreign.flat()];
+  return [{ path: '/wb/package.json', bytes: Buffer.from('{"type":"module"}') }, ...own, ...foreign.flat()];
 }
 
 async function packageFiles(repository: string, name: string): Promise<ArchiveEntry[]> {
@@ -40,7 +40,7 @@ async function packageFiles(repository: string, name: string): Promise<ArchiveEn
   const files = await readdir(join(repository, directory), { recursive: true });
   const own = files
     .filter((file) => /\.m?js$|(^|\/)package\.json$/.test(file))
-    .map((file) => ({ path: join('/work', directory, file), file: join(repository, directory, file) }));
+    .map((file) => ({ path: join('/wb', directory, file), file: join(repository, directory, file) }));
   const below = await Promise.all(Object.keys(dependencies).map((other) => packageFiles(repository, other)));
   return [...own, ...below.flat()];
 }
