@@ -1,11 +1,11 @@
 // What an image version is built from: checked, with defaults resolved, and in the words of the host.
 import type { CreateMicrovmImageRequest, Hooks } from '../contract/generated/operations.ts';
+import type { Limits } from '../contract/limits.ts';
 import type { HookPlan } from '../contract/node-api.ts';
 import { isBucketName } from '../contract/object-store.ts';
 import { invalid } from './caller-checks.ts';
 import { resolveConnectors } from './connectors.ts';
 import { type Base, resolveBase } from './managed-images.ts';
-import type { AppLimits } from './settings.ts';
 
 export type ImageSpec = Omit<CreateMicrovmImageRequest, 'name' | 'tags' | 'clientToken'>;
 
@@ -22,7 +22,7 @@ const reservedKeys = /^(AWS_REGION|AWS_LAMBDA_MICROVM_.*)$/;
 
 export interface SpecSurroundings {
   region: string;
-  limits: AppLimits;
+  limits: Limits;
   /** Architecture of the host. */
   architecture: 'X86_64' | 'ARM_64';
 }
@@ -81,7 +81,7 @@ function checkHooks(hooks: Hooks | undefined): void {
 }
 
 /** The hooks that are enabled, with their timeouts. */
-export function hookPlan(hooks: Hooks | undefined, limits: AppLimits): HookPlan {
+export function hookPlan(hooks: Hooks | undefined, limits: Limits): HookPlan {
   const { microvmHooks: runtime, microvmImageHooks: image, port } = hooks ?? {};
   const plan: HookPlan = port === undefined ? {} : { port };
   const { imageHookSeconds: long, microvmHookSeconds: short } = limits;

@@ -1,5 +1,6 @@
 // What the app room is told from outside: limits, names and the functions it cannot have itself.
 
+import type { Limits } from '../contract/limits.ts';
 import type { NodeClient } from '../contract/node-api.ts';
 import type { ObjectStore } from '../contract/object-store.ts';
 import type { TokenOrder } from '../contract/token-claims.ts';
@@ -7,29 +8,11 @@ import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
 import type { Database } from '../store/tables.ts';
 
-export interface AppLimits {
-  name: 'open' | 'aws';
-  minIdleSeconds: number;
-  maxIdleSeconds: number;
-  maxDurationSeconds: number;
-  defaultDurationSeconds: number;
-  maxTokenMinutes: number;
-  holdWhilePending: boolean;
-  inFlightIsActivity: boolean;
-  anyArchitecture: boolean;
-  imageHookSeconds: number;
-  microvmHookSeconds: number;
-  maxImages: number;
-  maxOpenBuilds: number;
-  /** By `minimumMemoryInMiB`. */
-  sizes: Readonly<Record<number, { memoryMib: number; vcpus: number; diskMib: number }>>;
-}
-
 export interface AppSettings {
   /** In ARNs and in the guest's environment. */
   region: string;
   version: string;
-  limits: AppLimits;
+  limits: Limits;
   /** Hosts are `<uuid>.<hostSuffix>`. */
   hostSuffix: string;
   /** Where zips are kept while they are built. */

@@ -1,37 +1,9 @@
 // The two sets of limits: `aws` has the original's walls, `open` lifts those that only protect AWS.
-
-export interface MachineSize {
-  memoryMib: number;
-  vcpus: number;
-  diskMib: number;
-}
-
-export interface Profile {
-  name: 'open' | 'aws';
-  minIdleSeconds: number;
-  maxIdleSeconds: number;
-  maxDurationSeconds: number;
-  /** When RunMicrovm names none. */
-  defaultDurationSeconds: number;
-  maxTokenMinutes: number;
-  /** Whether a request to a PENDING MicroVM waits; otherwise it is answered 502. */
-  holdWhilePending: boolean;
-  /** Whether an open request counts as activity although no bytes come in. */
-  inFlightIsActivity: boolean;
-  /** Whether ARM_64 is taken as "the architecture of this host", and X86_64 exists. */
-  anyArchitecture: boolean;
-  /** For hooks that are enabled without a timeout: `/ready` and `/validate`, and the other four. */
-  imageHookSeconds: number;
-  microvmHookSeconds: number;
-  maxImages: number;
-  maxOpenBuilds: number;
-  /** What the guest gets, by the `minimumMemoryInMiB` that may be asked for. */
-  sizes: Readonly<Record<number, MachineSize>>;
-}
+import type { Limits } from '../contract/limits.ts';
 
 const gib = 1024;
 
-export const profiles: Readonly<Record<Profile['name'], Profile>> = {
+export const profiles: Readonly<Record<Limits['name'], Limits>> = {
   open: {
     name: 'open',
     minIdleSeconds: 1,

@@ -2,8 +2,8 @@
 import { LambdaMicrovmsClient } from '@aws-sdk/client-lambda-microvms';
 import { sigv4Authenticate } from '../../src/api/authenticate.ts';
 import { type ControlPlane, createControlPlane } from '../../src/api/server.ts';
-import type { AppLimits } from '../../src/app/settings.ts';
 import { caller, type TestApp, testApp } from '../../src/app/testing/test-app.ts';
+import type { Limits } from '../../src/contract/limits.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { silentLog } from '../../src/lib/log.ts';
 
@@ -21,7 +21,7 @@ export interface ControlPlaneRig extends AsyncDisposable {
   readonly s3Requests: string[];
 }
 
-export async function controlPlaneRig(limits: Partial<AppLimits> = {}, requestMs = 10_000): Promise<ControlPlaneRig> {
+export async function controlPlaneRig(limits: Partial<Limits> = {}, requestMs = 10_000): Promise<ControlPlaneRig> {
   const t = await testApp(limits);
   const s3Requests: string[] = [];
   const secret = credentials.secretAccessKey;

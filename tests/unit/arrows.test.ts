@@ -7,7 +7,7 @@ const source = resolve(import.meta.dirname, '../../src');
 
 const allowed: Record<string, readonly string[]> = {
   lib: [],
-  config: ['lib'],
+  config: ['contract', 'lib'],
   contract: ['lib'],
   store: ['lib', 'contract'],
   objects: ['contract', 'lib'],

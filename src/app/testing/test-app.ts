@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { GetMicrovmResponse, RunMicrovmRequest } from '../../contract/generated/operations.ts';
+import type { Limits } from '../../contract/limits.ts';
 import type { TokenOrder } from '../../contract/token-claims.ts';
 import { silentLog } from '../../lib/log.ts';
 import { ManualClock } from '../../lib/manual-clock.ts';
@@ -11,14 +12,14 @@ import { type App, createApp } from '../create-app.ts';
 import { createMicrovmImage } from '../operations/create-microvm-image.ts';
 import { getMicrovm } from '../operations/get-microvm.ts';
 import { runMicrovm } from '../operations/run-microvm.ts';
-import type { AppLimits, Caller } from '../settings.ts';
+import type { Caller } from '../settings.ts';
 import { StubNode } from './stub-node.ts';
 import { stubObjects } from './stub-objects.ts';
 
 export const caller: Caller = { account: '123456789012' };
 export const demoArn = 'arn:aws:lambda:us-east-1:123456789012:microvm-image:demo';
 
-export const testLimits: AppLimits = {
+export const testLimits: Limits = {
   name: 'open',
   minIdleSeconds: 1,
   maxIdleSeconds: 28_800,
@@ -61,7 +62,7 @@ export interface TestApp extends AsyncDisposable {
   settle(): Promise<void>;
 }
 
-export async function testApp(limits: Partial<AppLimits> = {}): Promise<TestApp> {
+export async function testApp(limits: Partial<Limits> = {}): Promise<TestApp> {
   const [store, directory] = [await openStore(':memory:'), await mkdtemp(join(tmpdir(), 'waterbear-app-'))];
   const [node, clock, grants] = [new StubNode(), new ManualClock(), [] as TokenOrder[]];
   const settings = {
