@@ -48,6 +48,14 @@ export const portOption = z
   .refine((text) => /^\d{1,5}$/.test(text) && Number(text) <= 65_535, 'must be a port, 1 to 65535, or 0 for a free one')
   .transform(Number);
 
+/** A number given as text, with both ends. */
+export const numberOption = (least: number, most: number, kind: 'whole' | 'any' = 'whole') => {
+  const form = kind === 'whole' ? /^\d{1,9}$/ : /^\d{1,9}(\.\d{1,9})?$/;
+  const isIn = (text: string): boolean => form.test(text) && Number(text) >= least && Number(text) <= most;
+  const what = kind === 'whole' ? 'a whole number' : 'a number';
+  return z.string().refine(isIn, `must be ${what}, ${least} to ${most}`).transform(Number);
+};
+
 /** One of a few words. */
 export const choiceOption = <const T extends readonly [string, ...string[]]>(words: T) =>
   z.enum(words, { error: `must be one of: ${words.join(', ')}` });

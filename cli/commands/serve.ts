@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { parseSettings, type ServerSettings } from '../../src/config/settings.ts';
 import { createLog } from '../../src/lib/log.ts';
-import { choiceOption, defineCommand, portOption } from '../command.ts';
+import { choiceOption, defineCommand, numberOption, portOption } from '../command.ts';
 import { dataDirectory, dataFlag } from '../data-directory.ts';
 import { explain } from '../explain.ts';
 import { chooseGatewayPort, notBindable, whyNotBindable } from '../ports.ts';
@@ -28,6 +28,10 @@ const schema = z.object({
     .string()
     .regex(/^[a-z]{2}(-[a-z]+)+-\d$/, 'must look like us-east-1')
     .default('us-east-1'),
+  memory: numberOption(128, 999_999_999).optional(),
+  cpuBurst: numberOption(0.25, 1024, 'any').optional(),
+  diskReserve: numberOption(0, 999_999_999).optional(),
+  parallelLaunches: numberOption(1, 1024).optional(),
   log: choiceOption(['silent', 'error', 'warn', 'info']).default('warn'),
 });
 type ServeOptions = z.output<typeof schema>;
@@ -61,6 +65,19 @@ A second signal stops at once.`,
       text: 'internet: guests and RUN steps reach public addresses; none: they reach nothing (default: internet)',
     },
     { flags: '--region <name>', text: 'region in ARNs and signatures (default: us-east-1)' },
+    {
+      flags: '--memory <mib>',
+      text: "memory for MicroVMs and builds together (default: the host's, without a tenth or 1 GiB)",
+    },
+    {
+      flags: '--cpu-burst <times>',
+      text: 'peak of a MicroVM in multiples of its baseline, which is one processor per 2,048 MiB (default: 4)',
+    },
+    {
+      flags: '--disk-reserve <mib>',
+      text: 'disk space that launches and builds leave free; wakes leave half of it (default: 5 %, 4 GiB at least)',
+    },
+    { flags: '--parallel-launches <n>', text: 'VMs that start at the same time (default: one per processor)' },
     { flags: '--log <level>', text: 'silent, error, warn or info: JSON lines on standard error (default: warn)' },
   ],
   schema,
@@ -124,7 +141,17 @@ async function settingsFrom(options: ServeOptions, around: Surroundings): Promis
     ...(options.tlsKey === undefined ? {} : { tlsKeyFile: resolve(options.tlsKey) }),
     ...(options.tlsCert === undefined ? {} : { tlsCertFile: resolve(options.tlsCert) }),
     region: options.region,
+    ...capacityFrom(options),
   });
+}
+
+function capacityFrom({ memory, cpuBurst, diskReserve, parallelLaunches }: ServeOptions): Partial<ServerSettings> {
+  return {
+    ...(memory === undefined ? {} : { memoryMib: memory }),
+    ...(cpuBurst === undefined ? {} : { cpuBurst }),
+    ...(diskReserve === undefined ? {} : { diskReserveMib: diskReserve }),
+    ...(parallelLaunches === undefined ? {} : { parallelLaunches }),
+  };
 }
 
 function announce(facts: ServerFacts, settings: ServerSettings, around: Surroundings): void {

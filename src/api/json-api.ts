@@ -4,6 +4,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { App } from '../app/create-app.ts';
+import { isFault } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { type Answer, errorAnswer, namedError } from './answer.ts';
 import type { Authenticate, ReceivedRequest } from './authenticate.ts';
@@ -60,7 +61,10 @@ function send(reply: FastifyReply, requestId: string, { status, headers, body }:
 
 function sendError(log: Log, request: FastifyRequest, reply: FastifyReply, error: unknown): void {
   const answer = requestError(error) ?? errorAnswer(error, request.id);
-  if (answer.status >= 500) log.error('api.failed', { requestId: request.id, path: request.url, error: String(error) });
+  const facts = { requestId: request.id, path: request.url, error: String(error) };
+  // AWS gives a full host a 500, but nothing has failed, and whoever asks again and again must not fill the log.
+  if (isFault(error, 'capacity_exhausted')) log.info('api.no_room', facts);
+  else if (answer.status >= 500) log.error('api.failed', facts);
   send(reply, request.id, answer);
 }
 

@@ -32,8 +32,8 @@ async function attempt<T>(app: AppContext, vm: LiveMicrovm, what: string, act: (
 
 /** PENDING for the first time. */
 export const launch: Act = async (app, vm) => {
-  const { microvmId, buildId, runHookPayload } = vm.row;
-  const order = { microvmId, buildId, ...(runHookPayload === null ? {} : { runHookPayload }) };
+  const { microvmId, buildId, account, runHookPayload } = vm.row;
+  const order = { microvmId, buildId, account, ...(runHookPayload === null ? {} : { runHookPayload }) };
   const outcome = await attempt(app, vm, 'launch', () =>
     onHost(app, vm) === 'running' ? undefined : app.node.launch(order),
   );

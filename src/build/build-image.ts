@@ -53,7 +53,7 @@ export async function buildImage(
     const plan = { ...built.plan, environment, allCapabilities: order.allCapabilities };
     const sizes = await initialize(tools, order, { ...built, plan }, aside, onLog, signal);
     stopwatch.lap('initialize');
-    await writeImageRecord(aside, order);
+    await writeImageRecord(aside, order, sizes.memoryBytes);
     await rename(aside, target);
     return {
       memorySnapshotBytes: sizes.memoryBytes,

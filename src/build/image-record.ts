@@ -1,4 +1,4 @@
-// What a host must know of an image beside its snapshot: which hooks its VMs have.
+// What a host must know of an image beside its snapshot: which hooks its VMs have, and what they take of the host.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -7,6 +7,7 @@ import { writeDurably } from '../lib/durable-file.ts';
 import { Fault } from '../lib/errors.ts';
 
 const seconds = z.number().int().positive().optional();
+const mib = z.number().int().positive();
 const schema = z.object({
   format: z.literal(1),
   buildId: z.string(),
@@ -21,15 +22,29 @@ const schema = z.object({
     suspendSeconds: seconds,
     terminateSeconds: seconds,
   }),
+  // Records of earlier versions have no sizes.
+  baselineMib: mib.default(2048),
+  memoryMib: mib.default(2048),
+  vcpus: z.number().int().positive().default(1),
+  diskMib: mib.default(8192),
+  memorySnapshotBytes: z.number().int().nonnegative().default(0),
 });
 
 export type ImageRecord = z.infer<typeof schema>;
 
 const name = 'image.json';
 
-export async function writeImageRecord(directory: string, order: BuildOrder): Promise<void> {
-  const { buildId, imageArn, imageVersion, hooks } = order;
-  await writeDurably(join(directory, name), JSON.stringify({ format: 1, buildId, imageArn, imageVersion, hooks }));
+export async function writeImageRecord(
+  directory: string,
+  order: BuildOrder,
+  memorySnapshotBytes: number,
+): Promise<void> {
+  const { buildId, imageArn, imageVersion, hooks, baselineMib, memoryMib, vcpus, diskMib } = order;
+  const record: ImageRecord = {
+    ...{ format: 1, buildId, imageArn, imageVersion, hooks },
+    ...{ baselineMib, memoryMib, vcpus, diskMib, memorySnapshotBytes },
+  };
+  await writeDurably(join(directory, name), JSON.stringify(record));
 }
 
 /** Rejects with `not_found` when there is no such image, `snapshot_corrupt` when its record cannot be read. */

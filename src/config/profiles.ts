@@ -19,11 +19,11 @@ export const profiles: Readonly<Record<Limits['name'], Limits>> = {
     maxImages: 10_000,
     maxOpenBuilds: 100,
     sizes: {
-      512: { memoryMib: 512, vcpus: 1, diskMib: 8 * gib },
-      1024: { memoryMib: 1024, vcpus: 1, diskMib: 8 * gib },
-      2048: { memoryMib: 2048, vcpus: 1, diskMib: 8 * gib },
-      4096: { memoryMib: 4096, vcpus: 1, diskMib: 16 * gib },
-      8192: { memoryMib: 8192, vcpus: 1, diskMib: 32 * gib },
+      512: { baselineMib: 512, memoryMib: 512, vcpus: 1, diskMib: 8 * gib },
+      1024: { baselineMib: 1024, memoryMib: 1024, vcpus: 1, diskMib: 8 * gib },
+      2048: { baselineMib: 2048, memoryMib: 2048, vcpus: 1, diskMib: 8 * gib },
+      4096: { baselineMib: 4096, memoryMib: 4096, vcpus: 1, diskMib: 16 * gib },
+      8192: { baselineMib: 8192, memoryMib: 8192, vcpus: 1, diskMib: 32 * gib },
     },
   },
   aws: {
@@ -41,11 +41,11 @@ export const profiles: Readonly<Record<Limits['name'], Limits>> = {
     maxImages: 100,
     maxOpenBuilds: 5,
     sizes: {
-      512: { memoryMib: 2048, vcpus: 1, diskMib: 8 * gib },
-      1024: { memoryMib: 4096, vcpus: 2, diskMib: 8 * gib },
-      2048: { memoryMib: 8192, vcpus: 4, diskMib: 8 * gib },
-      4096: { memoryMib: 16_384, vcpus: 8, diskMib: 16 * gib },
-      8192: { memoryMib: 32_768, vcpus: 16, diskMib: 32 * gib },
+      512: { baselineMib: 512, memoryMib: 2048, vcpus: 1, diskMib: 8 * gib },
+      1024: { baselineMib: 1024, memoryMib: 4096, vcpus: 2, diskMib: 8 * gib },
+      2048: { baselineMib: 2048, memoryMib: 8192, vcpus: 4, diskMib: 8 * gib },
+      4096: { baselineMib: 4096, memoryMib: 16_384, vcpus: 8, diskMib: 16 * gib },
+      8192: { baselineMib: 8192, memoryMib: 32_768, vcpus: 16, diskMib: 32 * gib },
     },
   },
 };

@@ -44,6 +44,14 @@ const schema = z
     egress: z.enum(['internet', 'none']).default('internet'),
     /** MicroVMs that run at once. */
     maxRunning: z.number().int().min(1).max(4096).default(256),
+    /** Memory for MicroVMs and builds together, counted by what images ask for. Default: the host's minus a reserve. */
+    memoryMib: z.number().int().min(128).optional(),
+    /** How many times its baseline of processors (one per 2,048 MiB) a MicroVM may use while others leave it. */
+    cpuBurst: z.number().min(0.25).max(1024).default(4),
+    /** Left free on the data directory's file system by launches and builds; wakes leave half of it. Default by its size. */
+    diskReserveMib: z.number().int().min(0).optional(),
+    /** VMs that start at the same time. Default: one per processor, two at least. */
+    parallelLaunches: z.number().int().min(1).max(1024).optional(),
     /** Network slots prepared ahead. */
     preparedSlots: z.number().int().min(1).max(64).default(3),
     /** On the way down: how long sleeping all MicroVMs may take. */

@@ -2,6 +2,9 @@
 
 /** What a guest gets. */
 export interface GuestSize {
+  /** What was asked for: the memory that is always there, and the measure of the guest's share of the processors. */
+  baselineMib: number;
+  /** What the guest sees: its peak. */
   memoryMib: number;
   vcpus: number;
   diskMib: number;

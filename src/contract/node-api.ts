@@ -38,6 +38,8 @@ export interface BuildOrder {
   region: string;
   /** Path of the zip on this host; the control plane has fetched it. */
   archivePath: string;
+  /** Of the memory that its MicroVMs see, what is always there for them. */
+  baselineMib: number;
   memoryMib: number;
   vcpus: number;
   diskMib: number;
@@ -59,9 +61,15 @@ export interface BuildOutcome {
 /** Stage name → milliseconds, in the order they happened. */
 export type StageTimes = Record<string, number>;
 
-export interface LaunchOrder {
+/** What a host is asked to keep room for. */
+export interface ReserveOrder {
   microvmId: string;
   buildId: string;
+}
+
+export interface LaunchOrder extends ReserveOrder {
+  /** Whose turn it takes where launches wait for one; accounts take turns. Absent: all such launches are one account's. */
+  account?: string;
   /** For `/run`; the hook is called exactly when the image enables it. */
   runHookPayload?: string;
 }
@@ -112,22 +120,39 @@ export interface NodeInfo {
   driver: 'qemu' | 'fake';
   accelerator: string;
   architecture: 'X86_64' | 'ARM_64';
+  capacity: NodeCapacity;
+}
+
+/** What a host has for MicroVMs and builds, and what of it is taken. */
+export interface NodeCapacity {
+  memoryMib: number;
+  committedMib: number;
+  /** VMs that may start at the same time; those that wait for room or their turn. */
+  parallelLaunches: number;
+  waiting: number;
 }
 
 /** One host. Every call rejects with a Fault; none leaves a half-made MicroVM behind. */
 export interface NodeClient {
   info(): NodeInfo;
-  /** Builds, boots, snapshots. Rejects with `build_failed` ({reason: BuildReasonCode, what}). `onLog` gets the log as text. */
+  /** Resolves when a build of this size could begin now. Rejects with `capacity_exhausted` that says what is short. */
+  checkBuild(order: Pick<BuildOrder, 'baselineMib' | 'memoryMib'>): Promise<void>;
+  /** Builds, boots, snapshots. Waits a while for room. Rejects with `build_failed` ({reason: BuildReasonCode, what}). `onLog` gets the log as text. */
   build(order: BuildOrder, onLog: (text: string) => void, signal?: AbortSignal): Promise<BuildOutcome>;
   /** The build log so far, oldest first; empty when there is none. */
   buildLog(buildId: string): Promise<string>;
-  /** Restores, repairs freshness, calls `/run`. Rejects with `hook_failed` when `/run` fails; nothing is left then. */
+  /**
+   * Keeps room for a MicroVM that will be launched, until it has ended or `terminate` is called. Rejects with `capacity_exhausted` that says
+   * what is short, or `not_found`.
+   */
+  reserve(order: ReserveOrder): Promise<void>;
+  /** Restores, repairs freshness, calls `/run`. Waits for its turn; room that nobody reserved is refused as by `reserve`. Rejects with `hook_failed` when `/run` fails; nothing is left then. */
   launch(order: LaunchOrder): Promise<LaunchReport>;
   /** Calls `/suspend`, closes connections, snapshots, ends the VMM. On `hook_failed` the MicroVM still runs. */
   suspend(microvmId: string): Promise<SuspendReport>;
-  /** Restores from the last snapshot, repairs freshness, calls `/resume`. Rejects with `snapshot_corrupt` naming the file. */
+  /** Restores from the last snapshot, repairs freshness, calls `/resume`. Waits a while for room and its turn. Rejects with `capacity_exhausted`, or `snapshot_corrupt` naming the file. */
   resume(microvmId: string): Promise<LaunchReport>;
-  /** Calls `/terminate` if it runs and the hook is enabled, ends it, removes its files. Idempotent. */
+  /** Calls `/terminate` if it runs and the hook is enabled, ends it, removes its files, gives back its room. Idempotent. */
   terminate(microvmId: string): Promise<void>;
   /** A byte stream to 127.0.0.1:port inside a running MicroVM. Rejects with `guest_failed` when nothing listens. */
   open(microvmId: string, port: number, signal?: AbortSignal): Promise<Duplex>;

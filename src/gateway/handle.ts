@@ -141,6 +141,7 @@ function refusalFor(rooms: Rooms, outcome: Outcome, facts: Record<string, unknow
 function refusalForFault(error: unknown): Refusal {
   if (isFault(error, 'guest_failed')) return 'application_unreachable';
   if (isFault(error, 'deadline_exceeded')) return 'wake_timeout';
+  if (isFault(error, 'capacity_exhausted')) return 'host_full';
   return 'microvm_unavailable';
 }
 

@@ -3,7 +3,8 @@ import type { ServerResponse } from 'node:http';
 
 /**
  * An unknown host is undocumented on AWS, where DNS would not even resolve it: 404 with an empty body. A name that belongs to us but not
- * to the TLS session is 421, as RFC 9110, 15.5.20 has it.
+ * to the TLS session is 421, as RFC 9110, 15.5.20 has it. A wake that found no room is a wake that failed, which AWS answers 502; the
+ * client learns when it makes sense to ask again.
  */
 export const refusals = {
   malformed_request: { status: 400, body: 'Bad request' },
@@ -15,11 +16,12 @@ export const refusals = {
   request_timeout: { status: 408, body: '' },
   host_mismatch: { status: 421, body: '' },
   headers_too_large: { status: 431, body: '' },
+  host_full: { status: 502, body: '', retryAfterSeconds: 5 },
   microvm_unavailable: { status: 502, body: '' },
   wake_timeout: { status: 502, body: '' },
   application_unreachable: { status: 502, body: '' },
   application_failed: { status: 502, body: '' },
-} as const satisfies Record<string, { status: number; body: string }>;
+} as const satisfies Record<string, { status: number; body: string; retryAfterSeconds?: number }>;
 
 export type Refusal = keyof typeof refusals;
 
@@ -31,8 +33,9 @@ export interface RefusalContext {
 
 /** Headers of such an answer, as a flat list of names and values. */
 export function refusalHeaders(refusal: Refusal, { requestId, explain }: RefusalContext): string[] {
-  const { body } = refusals[refusal];
+  const { body, ...rest } = refusals[refusal];
   return [
+    ...('retryAfterSeconds' in rest ? ['retry-after', String(rest.retryAfterSeconds)] : []),
     ...(body === '' ? [] : ['content-type', 'text/plain; charset=utf-8']),
     'content-length',
     String(Buffer.byteLength(body)),

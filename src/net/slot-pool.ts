@@ -2,6 +2,7 @@
 import { type Clock, systemClock, type Timer } from '../lib/clock.ts';
 import { describe, Fault } from '../lib/errors.ts';
 import { type Log, silentLog } from '../lib/log.ts';
+import { WaitingLine } from '../lib/waiting-line.ts';
 import { slotIndexLimit } from './addresses.ts';
 import { closeHost, openHost } from './host-network.ts';
 import { makeSlot, removeSlots, slotNames } from './make-slot.ts';
@@ -9,7 +10,6 @@ import { missingRight } from './network-tools.ts';
 import { guestNetwork, type Slot, type SlotPool } from './slot.ts';
 import { type Egress, tap } from './slot-rules.ts';
 import { sweepSlots } from './sweep-slots.ts';
-import { WaitingLine } from './waiting-line.ts';
 
 export interface SlotPoolOptions {
   /** 4–6 hex digits, the same at every start from one data directory and different between data directories. */
@@ -71,7 +71,7 @@ class Pool implements SlotPool {
     this.#range = range;
     this.#size = Math.min(options.size ?? 2, options.max);
     this.#log = options.log ?? silentLog;
-    this.#line = new WaitingLine(options.clock ?? systemClock);
+    this.#line = new WaitingLine(options.clock ?? systemClock, 'The wait for a network slot');
     this.#fill();
   }
 
@@ -83,7 +83,7 @@ class Pool implements SlotPool {
     });
     const ready = this.#ready.shift();
     if (ready) return ready;
-    const waiting = this.#line.wait(this.#options.acquireTimeoutMs ?? 10_000, () => this.#lateFault(), signal);
+    const waiting = this.#line.wait(this.#options.acquireTimeoutMs ?? 10_000, () => this.#lateFault(), { signal });
     this.#fill();
     return waiting;
   }

@@ -9,7 +9,11 @@ import { Fault, isFault } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { SlotPool } from '../net/slot.ts';
 import type { Driver } from '../vmm/driver.ts';
+import type { Admission } from './admission/admission.ts';
+import type { Hold } from './admission/memory-ledger.ts';
+import { buildDriver } from './build-driver.ts';
 import { openBuildLog, readBuildLog } from './build-log.ts';
+import { demandOf, unknownImage } from './image-facts.ts';
 import type { NodeLayout } from './layout.ts';
 import { recover } from './recover.ts';
 import { Resident, type ResidentTools } from './resident.ts';
@@ -23,12 +27,13 @@ export interface LocalNodeParts {
   runStepsOnline: boolean;
   layout: NodeLayout;
   readiness: Readiness;
+  admission: Admission;
   log: Log;
 }
 
 /** Starts the host: clears leftovers, finds what sleeps. */
 export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient> {
-  const { driver, layout, log } = parts;
+  const { driver, layout, admission, log } = parts;
   const residents = new Map<string, Resident>();
   const listeners: ((microvmId: string, reason: EndReason) => void)[] = [];
   const tools: ResidentTools = {
@@ -47,9 +52,8 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
     return found;
   };
   for (const { record, generation } of await recover(layout, log)) {
-    const image = await readImageRecord(imageDirectory(record.buildId)).catch(() => undefined);
-    const hooks = image?.hooks ?? {};
-    residents.set(record.microvmId, new Resident(tools, record, imageDirectory(record.buildId), hooks, generation));
+    const image = await readImageRecord(imageDirectory(record.buildId)).catch(() => unknownImage);
+    residents.set(record.microvmId, new Resident(tools, record, imageDirectory(record.buildId), image, generation));
   }
 
   return {
@@ -57,12 +61,18 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
       driver: driver.name,
       accelerator: driver.accelerator,
       architecture: process.arch === 'arm64' ? 'ARM_64' : 'X86_64',
+      capacity: admission.capacity,
     }),
+
+    checkBuild: (order) => admission.checkBuild(order),
 
     async build(order: BuildOrder, onLog, signal) {
       const buildLog = await openBuildLog(logPath(order.buildId), onLog);
-      const buildTools = { ...parts, runDirectory: `${layout.run}/b-${order.buildId.slice(0, 8)}` };
+      let room: Hold | undefined;
       try {
+        room = await admission.build(order, signal);
+        const runDirectory = `${layout.run}/b-${order.buildId.slice(0, 8)}`;
+        const buildTools = { ...parts, driver: buildDriver(driver, admission, order), runDirectory };
         const target = imageDirectory(order.buildId);
         const outcome = await buildImage(buildTools, order, target, (text) => buildLog.write(text), signal);
         await driver.preload(target);
@@ -71,24 +81,33 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
         buildLog.write(`--- failed: ${error instanceof Error ? error.message : error}\n`);
         throw error;
       } finally {
+        room?.release();
         await buildLog.flush();
       }
     },
 
     buildLog: (buildId) => readBuildLog(logPath(buildId)),
 
+    async reserve({ microvmId, buildId }) {
+      await admission.reserve(microvmId, demandOf(buildId, await readImageRecord(imageDirectory(buildId))));
+    },
+
     async launch(order: LaunchOrder) {
-      const { microvmId, buildId } = order;
+      const { microvmId, buildId, account = '' } = order;
       if (residents.has(microvmId)) throw new Fault('conflict', { what: `${microvmId} exists already.` });
-      const image = await readImageRecord(imageDirectory(buildId));
-      const record = newRecord(microvmId, buildId);
-      const made = new Resident(tools, record, imageDirectory(buildId), image.hooks, 0);
+      const image = await readImageRecord(imageDirectory(buildId)).catch((error: unknown) => {
+        admission.giveBack(microvmId);
+        throw error;
+      });
+      const record = newRecord(microvmId, buildId, account);
+      const made = new Resident(tools, record, imageDirectory(buildId), image, 0);
       residents.set(microvmId, made);
       try {
         await writeRecord(layout, record);
         return await made.wake('run', JSON.stringify({ microvmId, runHookPayload: order.runHookPayload ?? '' }));
       } catch (error) {
         residents.delete(microvmId);
+        admission.giveBack(microvmId);
         await made.remove();
         throw error;
       }
@@ -98,6 +117,7 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
     resume: async (microvmId) => resident(microvmId).wake('resume'),
 
     async terminate(microvmId) {
+      admission.giveBack(microvmId);
       const found = residents.get(microvmId);
       if (!found) return;
       await found.end();
@@ -126,6 +146,7 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
     },
 
     async close() {
+      admission.close();
       const results = await Promise.allSettled([...residents.values()].map((one) => one.kill()));
       for (const result of results) if (result.status === 'rejected' && !isFault(result.reason)) throw result.reason;
       await rm(layout.run, { recursive: true, force: true });

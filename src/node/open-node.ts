@@ -10,10 +10,11 @@ import { hostResolver } from '../net/host-resolver.ts';
 import { createSlotPool } from '../net/slot-pool.ts';
 import { createFakeDriver } from '../vmm/fake/fake-driver.ts';
 import { createQemuDriver } from '../vmm/qemu/qemu-driver.ts';
+import { type CapacitySettings, openAdmission } from './admission/open-admission.ts';
 import { instanceOf, nodeLayout } from './layout.ts';
 import { createLocalNode } from './local-node.ts';
 
-export interface NodeSettings {
+export interface NodeSettings extends CapacitySettings {
   /** Absolute. */
   dataDirectory: string;
   /** What set-up made: guest kernel, tools, base images. Absolute. */
@@ -34,7 +35,7 @@ const firstVmmUid = 900_000;
 export async function openNode(settings: NodeSettings, clock: Clock, log: Log): Promise<NodeClient> {
   const instance = instanceOf(settings.dataDirectory);
   const layout = nodeLayout(settings.dataDirectory, instance);
-  const shared = { layout, clock, log };
+  const shared = { layout, clock, log, admission: await openAdmission(settings, clock) };
   if (settings.driver === 'fake') {
     const readiness = { graceMs: 200, intervalMs: 5 };
     return createLocalNode({

@@ -1,47 +1,54 @@
 // One MicroVM of this host, awake or asleep, and the steps that change which. Steps of one MicroVM never overlap: the control plane asks one at a time,
 // and `busy` refuses what would.
 import { rm } from 'node:fs/promises';
-import type { EndReason, HookPlan, LaunchReport, SuspendReport } from '../contract/node-api.ts';
+import type { EndReason, LaunchReport, SuspendReport } from '../contract/node-api.ts';
 import { describe, Fault } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
-import { startStopwatch } from '../lib/stopwatch.ts';
+import { type Stopwatch, startStopwatch } from '../lib/stopwatch.ts';
 import type { Slot, SlotPool } from '../net/slot.ts';
 import type { Driver, Machine, MachineEnd } from '../vmm/driver.ts';
+import type { Admission } from './admission/admission.ts';
 import { callHook } from './hooks.ts';
+import { demandOf, type ImageFacts } from './image-facts.ts';
 import { type NodeLayout, vmPaths } from './layout.ts';
+import { type MergePlan, mergePlan } from './merge-policy.ts';
 import type { VmRecord } from './vm-record.ts';
 
 export interface ResidentTools {
   driver: Driver;
   slots: SlotPool | undefined;
   layout: NodeLayout;
+  admission: Admission;
   log: Log;
   /** Called when the MicroVM is no more and nobody asked for that. */
   onEnded(microvmId: string, reason: EndReason): void;
 }
 
-/** A sleeping MicroVM with this many disk layers gets them merged. */
-const mergeFromLayers = 6;
-/** A wake stops a merge, so that nobody waits for it; but with this many sleeps since the last one it must come to its end. */
-const mergeAtLatest = 64;
+interface Awake {
+  machine: Machine;
+  slot: Slot | undefined;
+}
 
 export class Resident {
   readonly record: VmRecord;
   readonly #tools: ResidentTools;
   readonly #image: string;
-  readonly #hooks: HookPlan;
+  readonly #facts: ImageFacts;
   /** Of the newest whole snapshot; 0 before the first. */
   #generation: number;
-  #awake: { machine: Machine; slot: Slot | undefined } | undefined;
+  #awake: Awake | undefined;
   #busy = false;
+  #closed = false;
   #sleepsSinceMerge = 0;
+  /** At the last sleep of this server's time. */
+  #asleepBytes = 0;
   #compacting: { abort: AbortController; done: Promise<void> } | undefined;
 
-  constructor(tools: ResidentTools, record: VmRecord, image: string, hooks: HookPlan, generation: number) {
+  constructor(tools: ResidentTools, record: VmRecord, image: string, facts: ImageFacts, generation: number) {
     this.#tools = tools;
     this.record = record;
     this.#image = image;
-    this.#hooks = hooks;
+    this.#facts = facts;
     this.#generation = generation;
   }
 
@@ -62,37 +69,64 @@ export class Resident {
   wake(hook: 'run' | 'resume', hookBody?: string): Promise<LaunchReport> {
     return this.#alone(async () => {
       if (this.#awake) throw new Fault('conflict', { what: `${this.record.microvmId} already runs.` });
-      await this.#stopCompacting(this.#sleepsSinceMerge >= mergeAtLatest);
-      const { driver, slots, layout } = this.#tools;
+      await this.#stopCompacting(this.#mergePlan.mustFinish);
       const stopwatch = startStopwatch();
-      const paths = vmPaths(layout, this.record.microvmId);
-      const slot = await slots?.acquire();
-      let machine: Machine | undefined;
-      const before = { slot: stopwatch.split() };
+      const { admission } = this.#tools;
+      const { microvmId, buildId, account } = this.record;
+      const demand = demandOf(buildId, this.#facts);
+      const isLaunch = hook === 'run';
+      const room = await (isLaunch ? admission.launch(microvmId, demand) : admission.wake(demand));
+      let awake: Awake | undefined;
       try {
-        machine = await driver.restore({
-          runDirectory: `${layout.run}/${this.record.microvmId.slice(-12)}`,
-          image: this.#image,
-          ...(this.#generation > 0 ? { snapshot: paths.snapshot(this.#generation) } : {}),
-          disks: paths.disks,
-          ...(slot ? { wire: slot } : {}),
-          freshness: this.record.identity,
-        });
+        // The hook is the guest's own time: it is not part of the turn.
+        awake = await admission.turn(isLaunch ? 'launch' : 'wake', account, () => this.#restore(stopwatch));
+        if (this.#closed) throw new Fault('aborted', { what: `The ${isLaunch ? 'launch' : 'wake'}` });
         stopwatch.split();
-        if (await callHook(machine.guest, this.#hooks, hook, hookBody)) stopwatch.lap('hook');
+        if (await callHook(awake.machine.guest, this.#facts.hooks, hook, hookBody)) stopwatch.lap('hook');
       } catch (error) {
-        await machine?.kill();
-        await slot?.release();
+        await awake?.machine.kill();
+        await awake?.slot?.release();
+        room.release();
         throw error;
       }
-      this.#awake = { machine, slot };
-      void machine.ended.then((end) => this.#onMachineEnd(machine, end));
+      const { machine } = awake;
+      this.#awake = awake;
+      void machine.ended.then((end) => {
+        room.release();
+        return this.#onMachineEnd(machine, end);
+      });
+      const { hook: called, ...before } = stopwatch.stages();
       return {
-        stages: { ...before, ...machine.stages, ...stopwatch.stages() },
+        stages: { ...before, ...machine.stages, ...(called === undefined ? {} : { hook: called }) },
         repaired: machine.repaired,
-        accelerator: driver.accelerator,
+        accelerator: this.#tools.driver.accelerator,
       };
     });
+  }
+
+  /** On failure nothing is left. */
+  async #restore(stopwatch: Stopwatch): Promise<Awake> {
+    stopwatch.lap('turn');
+    const { driver, slots, layout, admission } = this.#tools;
+    const paths = vmPaths(layout, this.record.microvmId);
+    const slot = await slots?.acquire();
+    stopwatch.lap('slot');
+    try {
+      const machine = await driver.restore({
+        runDirectory: `${layout.run}/${this.record.microvmId.slice(-12)}`,
+        image: this.#image,
+        ...(this.#generation > 0 ? { snapshot: paths.snapshot(this.#generation) } : {}),
+        disks: paths.disks,
+        ...(slot ? { wire: slot } : {}),
+        cpu: admission.cpu(this.#facts, 'microvm'),
+        freshness: this.record.identity,
+      });
+      machine.onStall((stalled) => this.#onStall(stalled));
+      return { machine, slot };
+    } catch (error) {
+      await slot?.release();
+      throw error;
+    }
   }
 
   /** On failure it still runs, or, when the VMM was already gone, sleeps at its previous snapshot or has ended. */
@@ -101,7 +135,7 @@ export class Resident {
       const { machine, slot } = this.#running();
       const stopwatch = startStopwatch();
       const paths = vmPaths(this.#tools.layout, this.record.microvmId);
-      if (await callHook(machine.guest, this.#hooks, 'suspend')) stopwatch.lap('hook');
+      if (await callHook(machine.guest, this.#facts.hooks, 'suspend')) stopwatch.lap('hook');
       const next = this.#generation + 1;
       const result = await machine.suspend(paths.snapshot(next)).catch(async (error: unknown) => {
         if (await isOver(machine)) await this.#lost(slot, describe(error));
@@ -111,6 +145,7 @@ export class Resident {
       const previous = this.#generation;
       this.#generation = next;
       this.#sleepsSinceMerge++;
+      this.#asleepBytes = result.bytes;
       if (previous > 0) this.#discard(paths.snapshot(previous));
       this.#release(slot);
       this.#compact();
@@ -123,7 +158,7 @@ export class Resident {
     return this.#alone(async () => {
       if (this.#awake) {
         const { machine, slot } = this.#awake;
-        await callHook(machine.guest, this.#hooks, 'terminate').catch((error: unknown) => {
+        await callHook(machine.guest, this.#facts.hooks, 'terminate').catch((error: unknown) => {
           this.#tools.log.warn('terminate_hook_failed', { microvmId: this.record.microvmId, why: describe(error) });
         });
         this.#awake = undefined;
@@ -134,8 +169,9 @@ export class Resident {
     });
   }
 
-  /** Ends the VMM only; what sleeps stays. */
+  /** Ends the VMM only, also one that is just being started; what sleeps stays. */
   async kill(): Promise<void> {
+    this.#closed = true;
     const awake = this.#awake;
     this.#awake = undefined;
     await this.#stopCompacting();
@@ -148,7 +184,7 @@ export class Resident {
     await rm(vmPaths(this.#tools.layout, this.record.microvmId).directory, { recursive: true, force: true });
   }
 
-  #running(): { machine: Machine; slot: Slot | undefined } {
+  #running(): Awake {
     if (!this.#awake) throw new Fault('conflict', { what: `${this.record.microvmId} does not run.` });
     return this.#awake;
   }
@@ -164,6 +200,10 @@ export class Resident {
     }
   }
 
+  get #mergePlan(): MergePlan {
+    return mergePlan(this.#facts, this.#sleepsSinceMerge, this.#asleepBytes);
+  }
+
   /** In the background, while it sleeps; whoever comes next stops it. */
   #compact(): void {
     const { driver, layout, log } = this.#tools;
@@ -175,13 +215,14 @@ export class Resident {
       snapshot,
       disks: paths.disks,
       target: paths.snapshot(next),
-      from: mergeFromLayers,
+      from: this.#mergePlan.from,
     };
     const done = driver.compact({ ...order, signal: abort.signal }).then(
       async (made) => {
         if (!made) return;
         this.#generation = next;
         this.#sleepsSinceMerge = 0;
+        this.#asleepBytes = 0;
         this.#discard(snapshot);
       },
       (error: unknown) => {
@@ -222,6 +263,12 @@ export class Resident {
       .catch((error: unknown) =>
         this.#tools.log.error('slot_not_released', { slot: slot.index, why: describe(error) }),
       );
+  }
+
+  #onStall(stalled: boolean): void {
+    const { microvmId } = this.record;
+    if (stalled) this.#tools.log.error('microvm_waits_for_disk', { microvmId, why: "The host's disk is full." });
+    else this.#tools.log.warn('microvm_goes_on', { microvmId });
   }
 
   async #onMachineEnd(machine: Machine, { cause, what, consoleTail }: MachineEnd): Promise<void> {

@@ -10,16 +10,18 @@ const schema = z.object({
   format: z.literal(1),
   microvmId: z.string(),
   buildId: z.string(),
+  /** Whose turn it takes; records of earlier versions have none. */
+  account: z.string().default(''),
   identity: z.object({ machineId: z.string(), bootId: z.string(), hostname: z.string() }),
 });
 
 export type VmRecord = z.infer<typeof schema>;
 
 /** A new identity; it stays the same over all sleeps of the MicroVM. */
-export function newRecord(microvmId: string, buildId: string): VmRecord {
+export function newRecord(microvmId: string, buildId: string, account: string): VmRecord {
   const machineId = randomUUID().replaceAll('-', '');
   const identity: Freshness = { machineId, bootId: randomUUID(), hostname: microvmId.slice(0, 63) };
-  return { format: 1, microvmId, buildId, identity };
+  return { format: 1, microvmId, buildId, account, identity };
 }
 
 export async function writeRecord(layout: NodeLayout, record: VmRecord): Promise<void> {

@@ -22,6 +22,14 @@ export interface MachineSize {
   vcpus: number;
 }
 
+/** What one VM may take of the host's processors. */
+export interface CpuShare {
+  /** Against other VMs when the host is busy, as in cgroup v2: 1–10000, 100 for one baseline processor. */
+  weight: number;
+  /** Processors it may use at most, on average over a scheduling period; fractions count. */
+  max: number;
+}
+
 /** The application of an image, as the container engine configured it. */
 export interface AppPlan {
   argv: string[];
@@ -41,6 +49,8 @@ export interface BootOrder {
   /** Root disk as the build made it, raw ext4; the driver keeps its own packed copy in `image`. Empty: no disk. */
   rootDisk: string;
   wire?: Wire;
+  /** Absent: no cap. */
+  cpu?: CpuShare;
   /** Gets the console (kernel, agent, application output) as it comes. */
   onConsole?: (text: Buffer) => void;
   signal?: AbortSignal;
@@ -55,6 +65,8 @@ export interface RestoreOrder {
   /** Directory that holds the VM's own disk layers; a new layer is made there. */
   disks: string;
   wire?: Wire;
+  /** Absent: no cap. */
+  cpu?: CpuShare;
   freshness: Freshness;
   onConsole?: (text: Buffer) => void;
   signal?: AbortSignal;
@@ -121,6 +133,11 @@ export interface Machine extends AsyncDisposable {
   suspend(directory: string): Promise<SuspendResult>;
   /** Ends the VMM at once. Idempotent. */
   kill(): Promise<void>;
+  /**
+   * Calls back with true when the host's disk is full and the VM waits for space, and with false when it goes on. It goes on by itself; while it
+   * waits it cannot be put to sleep.
+   */
+  onStall(listener: (stalled: boolean) => void): void;
   /** Of the VMM process: resident memory, CPU time since its start. */
   statistics(): Promise<NodeStatistics>;
 }

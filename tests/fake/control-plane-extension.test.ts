@@ -33,6 +33,7 @@ test('info, stage times and build logs', async () => {
     driver: 'fake',
     accelerator: 'fake',
     architecture: 'X86_64',
+    capacity: { memoryMib: 16_384, committedMib: 0, parallelLaunches: 2, waiting: 0 },
   });
   expect(await (await get(rig, `/waterbear/v1/microvms/${microvmId}`)).json()).toEqual({
     microvmId,

@@ -69,6 +69,7 @@ export function buildOrder(archivePath: string, changes: Partial<BuildOrder> = {
     imageVersion: '1.0',
     region: 'us-east-1',
     archivePath,
+    baselineMib: 512,
     memoryMib: 512,
     vcpus: 1,
     diskMib: 8192,

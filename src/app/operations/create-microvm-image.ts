@@ -35,6 +35,8 @@ export async function createMicrovmImage(
   const { name, tags: _tags, clientToken: _token, ...asked } = input;
   const { region, limits } = app.settings;
   const spec = resolveSpec(asked, { region, limits, architecture: app.node.info().architecture });
+  const size = limits.sizes[spec.asked.resources?.[0]?.minimumMemoryInMiB ?? 0];
+  if (size) await app.node.checkBuild(size);
   const arn = imageArn(region, caller.account, name);
   const buildId = randomUUID();
   const { isNew } = await once(app, caller, operation, input, async (trx) => {

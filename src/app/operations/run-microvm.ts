@@ -45,19 +45,25 @@ export async function runMicrovm(
 
 /** Resolves with the id of the MicroVM that stands for this call: this one, or that of a faster call with the same token. */
 async function writeDown(app: AppContext, caller: Caller, input: RunMicrovmRequest, row: MicrovmRow): Promise<string> {
-  await app.openEndpoint?.(row.microvmId);
+  const { microvmId, buildId } = row;
+  // Who is refused hears it now, not as the end of a MicroVM.
+  await app.node.reserve({ microvmId, buildId });
   let written: string | undefined;
   try {
+    await app.openEndpoint?.(microvmId);
     const { resource } = await once(app, caller, operation, input, async (trx) => {
       if (app.draining) throw new Fault('capacity_exhausted', { what: 'This server is being stopped.' });
       await insertMicrovm(trx, row);
-      return row.microvmId;
+      return microvmId;
     });
     written = resource;
     return resource;
   } finally {
-    // Nobody will end a MicroVM that never was: its endpoint is given back here.
-    if (written !== row.microvmId) leave(app, row.microvmId);
+    // Nobody will end a MicroVM that never was: its endpoint and its room are given back here.
+    if (written !== microvmId) {
+      leave(app, microvmId);
+      await app.node.terminate(microvmId);
+    }
   }
 }
 

@@ -10,11 +10,14 @@ import type {
   NodeInfo,
   NodeMicrovm,
   NodeStatistics,
+  ReserveOrder,
   SuspendReport,
 } from '../../contract/node-api.ts';
 import { Fault } from '../../lib/errors.ts';
 
-type Call = 'build' | 'launch' | 'suspend' | 'resume' | 'terminate';
+type Call = 'checkBuild' | 'reserve' | 'build' | 'launch' | 'suspend' | 'resume' | 'terminate';
+
+const capacity = { memoryMib: 16_384, committedMib: 0, parallelLaunches: 2, waiting: 0 };
 
 export class StubNode implements NodeClient {
   readonly calls: string[] = [];
@@ -28,7 +31,19 @@ export class StubNode implements NodeClient {
   readonly #listeners: ((microvmId: string, reason: EndReason) => void)[] = [];
 
   info(): NodeInfo {
-    return { driver: 'fake', accelerator: 'fake', architecture: 'X86_64' };
+    return { driver: 'fake', accelerator: 'fake', architecture: 'X86_64', capacity };
+  }
+
+  /** MicroVMs that room is kept for. */
+  readonly reserved = new Set<string>();
+
+  async checkBuild(): Promise<void> {
+    await this.#fail('checkBuild');
+  }
+
+  async reserve({ microvmId }: ReserveOrder): Promise<void> {
+    await this.#fail('reserve');
+    this.reserved.add(microvmId);
   }
 
   async build(order: BuildOrder): Promise<BuildOutcome> {
@@ -66,6 +81,7 @@ export class StubNode implements NodeClient {
   }
 
   async terminate(microvmId: string): Promise<void> {
+    this.reserved.delete(microvmId);
     await this.#enter('terminate', microvmId);
     this.vms.delete(microvmId);
   }
@@ -100,6 +116,10 @@ export class StubNode implements NodeClient {
 
   async #enter(call: Call, id: string): Promise<void> {
     this.calls.push(`${call} ${id}`);
+    await this.#fail(call);
+  }
+
+  async #fail(call: Call): Promise<void> {
     await this.gates[call];
     const failure = this.failures[call]?.shift();
     if (failure !== undefined) throw failure;

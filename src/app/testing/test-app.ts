@@ -34,8 +34,8 @@ export const testLimits: Limits = {
   maxImages: 100,
   maxOpenBuilds: 5,
   sizes: {
-    512: { memoryMib: 512, vcpus: 1, diskMib: 8192 },
-    2048: { memoryMib: 2048, vcpus: 1, diskMib: 8192 },
+    512: { baselineMib: 512, memoryMib: 512, vcpus: 1, diskMib: 8192 },
+    2048: { baselineMib: 2048, memoryMib: 2048, vcpus: 1, diskMib: 8192 },
   },
 };
 

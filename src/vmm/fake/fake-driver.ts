@@ -99,6 +99,7 @@ class InMemoryDriver implements FakeDriver {
     saves: { image?: string; base?: string },
   ): FakeMachine {
     const machine = new FakeMachine({
+      cpu: order.cpu,
       pid: this.#nextPid++,
       clock: this.#clock,
       state,

@@ -4,7 +4,7 @@ import type { NodeStatistics } from '../../contract/node-api.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { Fault } from '../../lib/errors.ts';
 import { startStopwatch } from '../../lib/stopwatch.ts';
-import type { ImageSizes, Machine, MachineEnd, SuspendResult } from '../driver.ts';
+import type { CpuShare, ImageSizes, Machine, MachineEnd, SuspendResult } from '../driver.ts';
 import type { AppState } from './app-state.ts';
 import { FakeApp } from './fake-app.ts';
 import { FakeGuest } from './fake-guest.ts';
@@ -20,6 +20,7 @@ export interface FakeMachineParts {
   memoryMib: number;
   vcpus: number;
   runDirectory: string;
+  cpu: CpuShare | undefined;
   onConsole: ((text: Buffer) => void) | undefined;
   /** A booted VM becomes an image here. */
   image: string | undefined;
@@ -39,6 +40,8 @@ export class FakeMachine implements Machine {
   readonly #parts: FakeMachineParts;
   readonly #resolveEnded: (end: MachineEnd) => void;
   #tail = '';
+  readonly #stallListeners: ((stalled: boolean) => void)[] = [];
+  #stalled = false;
   #saving = false;
   #ending: Promise<void> | undefined;
 
@@ -58,6 +61,11 @@ export class FakeMachine implements Machine {
     const { promise, resolve } = Promise.withResolvers<MachineEnd>();
     this.ended = promise;
     this.#resolveEnded = resolve;
+  }
+
+  /** As it was ordered. */
+  get cpu(): CpuShare | undefined {
+    return this.#parts.cpu;
   }
 
   get pid(): number {
@@ -99,6 +107,16 @@ export class FakeMachine implements Machine {
     await this.#end({ cause: 'guest_crashed', what: 'The guest kernel panicked.' });
   }
 
+  /** For tests: the host's disk is full, or has room again. */
+  stall(stalled: boolean): void {
+    this.#stalled = stalled;
+    for (const listener of this.#stallListeners) listener(stalled);
+  }
+
+  onStall(listener: (stalled: boolean) => void): void {
+    this.#stallListeners.push(listener);
+  }
+
   async statistics(): Promise<NodeStatistics> {
     if (this.#ending) throw new Fault('vmm_failed', { what: 'is gone' });
     return { residentBytes: this.#parts.memoryMib * 2 ** 20, cpuMs: 0 };
@@ -112,6 +130,7 @@ export class FakeMachine implements Machine {
   async #save(write: (content: Content) => Promise<number>) {
     if (this.#saving || this.#ending)
       throw new Fault('conflict', { what: 'The VM is already on its way to sleep or to its end.' });
+    if (this.#stalled) throw new Fault('capacity_exhausted', { what: "The host's disk is full." });
     this.#saving = true;
     const { state, memoryMib, vcpus, suspendDelay } = this.#parts;
     const stopwatch = startStopwatch();

@@ -6,6 +6,7 @@ import { type Stopwatch, startStopwatch } from '../../lib/stopwatch.ts';
 import type { ImageSizes, Machine, MachineEnd, SuspendResult } from '../driver.ts';
 import type { GuestClient } from '../guest-client.ts';
 import { ConsoleTail } from './console-tail.ts';
+import { DiskStall } from './disk-stall.ts';
 import type { VmmExit, VmmProcess } from './vmm-process.ts';
 
 /** What differs between a VM that makes an image and one that was restored. */
@@ -37,6 +38,7 @@ export class QemuMachine implements Machine {
   readonly ended: Promise<MachineEnd>;
   readonly #parts: MachineParts;
   readonly #tail = new ConsoleTail();
+  readonly #stall: DiskStall;
   #cause: Omit<MachineEnd, 'consoleTail'> | undefined;
   #saving = false;
   #gone = false;
@@ -55,6 +57,7 @@ export class QemuMachine implements Machine {
       stream.on('error', () => {});
     }
     process.qmp.on('event', (name, data) => this.#onEvent(name, data));
+    this.#stall = new DiskStall(process.qmp, () => !this.#saving);
     parts.guest.on('exited', ({ exitCode, signal }) => {
       const how = signal ? `Signal: ${signal}` : `Exit Code: ${exitCode ?? 0}`;
       const end = { cause: 'application_exited', what: `Container Stopped with ${how}` } as const;
@@ -87,6 +90,10 @@ export class QemuMachine implements Machine {
     await this.ended;
   }
 
+  onStall(listener: (stalled: boolean) => void): void {
+    this.#stall.on('change', listener);
+  }
+
   async statistics(): Promise<NodeStatistics> {
     const [statm, stat] = await Promise.all(
       ['statm', 'stat'].map((name) => readFile(`/proc/${this.pid}/${name}`, 'utf8')),
@@ -105,6 +112,11 @@ export class QemuMachine implements Machine {
   async #save(saver: Saver): Promise<Record<string, number>> {
     if (this.#saving || this.#cause)
       throw new Fault('conflict', { what: 'The VM is already on its way to sleep or to its end.' });
+    if (this.#stall.stalled) {
+      const what =
+        "The host's disk is full: the MicroVM waits for space and cannot be put to sleep. Free space on the host; it goes on then.";
+      throw new Fault('capacity_exhausted', { what });
+    }
     this.#saving = true;
     const stopwatch = startStopwatch();
     const { process, guest } = this.#parts;
@@ -164,6 +176,7 @@ export class QemuMachine implements Machine {
 
   async #finish(exit: VmmExit): Promise<MachineEnd> {
     this.#gone = true;
+    this.#stall.close();
     this.#parts.guest.close();
     this.#parts.process.qmp.close();
     await this.#parts.release();

@@ -1,26 +1,49 @@
-// Those who wait for something that is being made: first come, first served, each with a deadline.
-import type { Clock } from '../lib/clock.ts';
-import { Fault } from '../lib/errors.ts';
+// Those who wait for something: first come, first served, each with a deadline.
+import type { Clock } from './clock.ts';
+import { Fault } from './errors.ts';
 
-interface Waiter<T> {
+/** One that waits. */
+export interface Place<W> {
+  /** As given to `wait`. */
+  readonly wanted: W | undefined;
+  readonly sinceMs: number;
+}
+
+interface Waiter<T, W> extends Place<W> {
   resolve(value: T): void;
   reject(reason: unknown): void;
 }
 
-export class WaitingLine<T> {
-  readonly #clock: Clock;
-  readonly #waiters: Waiter<T>[] = [];
+export interface WaitOptions<W> {
+  /** Who gives up loses the place. */
+  signal?: AbortSignal | undefined;
+  /** What is waited for, where it is not the same for all. */
+  wanted?: W;
+}
 
-  constructor(clock: Clock) {
+/** `T` is what they get, `W` what they say that they want. */
+export class WaitingLine<T, W = undefined> {
+  readonly #clock: Clock;
+  readonly #what: string;
+  readonly #waiters: Waiter<T, W>[] = [];
+
+  /** `what` begins the sentence about a wait that was cancelled, e.g. `The wait for a network slot`. */
+  constructor(clock: Clock, what: string) {
     this.#clock = clock;
+    this.#what = what;
   }
 
   get length(): number {
     return this.#waiters.length;
   }
 
+  /** Those who wait, first one first. */
+  get places(): readonly Place<W>[] {
+    return this.#waiters;
+  }
+
   /** Waits for a turn. Rejects with what `late` makes after `timeoutMs`, or with `aborted`. */
-  wait(timeoutMs: number, late: () => Fault, signal?: AbortSignal): Promise<T> {
+  wait(timeoutMs: number, late: () => Fault, { signal, wanted }: WaitOptions<W> = {}): Promise<T> {
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         timer.cancel();
@@ -32,9 +55,11 @@ export class WaitingLine<T> {
         leave();
         reject(reason);
       };
-      const onAbort = (): void => refuse(new Fault('aborted', { what: 'The wait for a network slot' }));
+      const onAbort = (): void => refuse(new Fault('aborted', { what: this.#what }));
       const timer = this.#clock.after(timeoutMs, () => refuse(late()));
-      const waiter: Waiter<T> = {
+      const waiter: Waiter<T, W> = {
+        wanted,
+        sinceMs: this.#clock.now(),
         resolve: (value) => {
           leave();
           resolve(value);
@@ -43,6 +68,7 @@ export class WaitingLine<T> {
       };
       signal?.addEventListener('abort', onAbort, { once: true });
       this.#waiters.push(waiter);
+      if (signal?.aborted) onAbort();
     });
   }
 
