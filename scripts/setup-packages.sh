@@ -23,6 +23,8 @@ LIST
 awscli             # one of the clients that must work unchanged
 python3            # another
 strace             # watches what a process really does
+crun               # a container runtime to nest in a MicroVM
+iptables           # goes there too
 LIST
 }
 

@@ -38,7 +38,7 @@ var initialMounts = []mountPoint{
 	{"proc", "/proc", "proc", syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_NOEXEC, ""},
 	{"sysfs", "/sys", "sysfs", syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_NOEXEC, ""},
 	{"devtmpfs", "/dev", "devtmpfs", syscall.MS_NOSUID | syscall.MS_NOEXEC, "mode=0755"},
-	{"cgroup2", "/sys/fs/cgroup", "cgroup2", syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_NOEXEC, ""},
+	{"cgroup2", cgroupRoot, "cgroup2", syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_NOEXEC, ""},
 	{"tmpfs", "/run", "tmpfs", syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_NOEXEC, "mode=0755,size=1m"},
 }
 
@@ -52,8 +52,12 @@ func boot() *machine {
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		complain("open files", err)
 	}
-	if err := loadModules("/modules"); err != nil {
+	if err := loadModules(modulesDirectory); err != nil {
 		complain("modules", err)
+	}
+	// Until an application with all capabilities is started, the kernel asks nobody for modules.
+	if err := os.WriteFile(modprobeSetting, []byte("\n"), 0); err != nil {
+		complain("module loading", err)
 	}
 	hasNetwork, err := configureNetwork()
 	if err != nil {
@@ -66,7 +70,7 @@ func boot() *machine {
 	if m.identity, err = makeIdentity("/run"); err != nil {
 		complain("identity files", err)
 	}
-	if m.cgroup, err = makeCgroup("/sys/fs/cgroup/app"); err != nil {
+	if m.cgroup, err = makeCgroup(appCgroup); err != nil {
 		complain("cgroup", err)
 	}
 	if m.sockets, err = openSocketTable(); err != nil {

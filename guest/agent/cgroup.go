@@ -5,8 +5,14 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"strings"
 	"syscall"
 	"time"
+)
+
+const (
+	cgroupRoot = "/sys/fs/cgroup"
+	appCgroup  = cgroupRoot + "/app"
 )
 
 type cgroup struct {
@@ -57,4 +63,45 @@ func (c *cgroup) freeze() error {
 func (c *cgroup) thaw() error {
 	_, err := tryWrite(c.freezeFd, []byte("0"))
 	return err
+}
+
+// enterCgroup joins before anything of the application runs, then makes that cgroup look like the root.
+func enterCgroup(allCapabilities bool) error {
+	if err := joinCgroup(appCgroup); err != nil {
+		return err
+	}
+	if err := syscall.Unshare(cloneNewCgroup); err != nil || !allCapabilities {
+		return err
+	}
+	return delegateCgroup()
+}
+
+// delegateCgroup lets container runtimes make cgroups with limits. A cgroup that hands controllers down may hold no
+// process itself, so the application moves into a leaf.
+func delegateCgroup() error {
+	leaf := appCgroup + "/init"
+	if err := os.MkdirAll(leaf, 0o755); err != nil {
+		return err
+	}
+	if err := joinCgroup(leaf); err != nil {
+		return err
+	}
+	for _, directory := range []string{cgroupRoot, appCgroup} {
+		controllers, err := os.ReadFile(directory + "/cgroup.controllers")
+		if err != nil {
+			return err
+		}
+		wanted := ""
+		for _, name := range strings.Fields(string(controllers)) {
+			wanted += " +" + name
+		}
+		if err := os.WriteFile(directory+"/cgroup.subtree_control", []byte(wanted), 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func joinCgroup(directory string) error {
+	return os.WriteFile(directory+"/cgroup.procs", []byte("0"), 0)
 }

@@ -73,16 +73,24 @@ type entropyPool struct {
 	bytes              [entropyBytes]byte
 }
 
-func (m *machine) addEntropy(encoded string) *callError {
+// addEntropy leaves no copy of the seed behind in the agent's memory.
+func (m *machine) addEntropy(encoded []byte) *callError {
 	var decoded [entropyBytes + 2]byte
+	var pool entropyPool
+	defer func() {
+		decoded, pool = [entropyBytes + 2]byte{}, entropyPool{}
+		for i := range encoded {
+			encoded[i] = 0
+		}
+	}()
 	if base64.StdEncoding.DecodedLen(len(encoded)) > len(decoded) {
 		return invalid("entropy is longer than %d bytes", entropyBytes)
 	}
-	n, err := base64.StdEncoding.Decode(decoded[:], []byte(encoded))
+	n, err := base64.StdEncoding.Decode(decoded[:], encoded)
 	if err != nil || n != entropyBytes {
 		return invalid("entropy is not %d bytes of base64", entropyBytes)
 	}
-	pool := entropyPool{creditedBits: entropyBytes * 8, size: entropyBytes}
+	pool.creditedBits, pool.size = entropyBytes*8, entropyBytes
 	copy(pool.bytes[:], decoded[:n])
 	if err := ioctl(m.random, rndAddEntropy, unsafe.Pointer(&pool)); err != nil {
 		return failed("entropy: %v", err)

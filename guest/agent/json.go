@@ -91,6 +91,21 @@ func (p *jsonParser) array(element func()) {
 	}
 }
 
+// plainBytes reads a string of plain characters and returns where it stands.
+func (p *jsonParser) plainBytes() []byte {
+	if !p.expect('"') {
+		return nil
+	}
+	for start := p.at; p.at < len(p.text) && p.text[p.at] >= ' ' && p.text[p.at] < utf8.RuneSelf && p.text[p.at] != '\\'; p.at++ {
+		if p.text[p.at] == '"' {
+			p.at++
+			return p.text[start : p.at-1]
+		}
+	}
+	p.failed = true
+	return nil
+}
+
 func (p *jsonParser) string() string {
 	if !p.expect('"') {
 		return ""

@@ -36,8 +36,11 @@ func becomeApplication() error {
 	if err := json.NewDecoder(io.LimitReader(os.NewFile(planFd, "plan"), 2*maxLineBytes)).Decode(&plan); err != nil {
 		return fmt.Errorf("plan: %w", err)
 	}
-	if err := enterCgroup(); err != nil {
+	if err := enterCgroup(plan.AllCapabilities); err != nil {
 		return fmt.Errorf("cgroup: %w", err)
+	}
+	if err := prepareModules(plan.AllCapabilities); err != nil {
+		return fmt.Errorf("modules: %w", err)
 	}
 	if err := enterRoot(plan.AllCapabilities); err != nil {
 		return err
@@ -56,14 +59,6 @@ func becomeApplication() error {
 		return err
 	}
 	return execute(plan.Argv, environment(plan.Environment, account.home))
-}
-
-// enterCgroup joins before anything of the application runs, then makes that cgroup look like the root.
-func enterCgroup() error {
-	if err := os.WriteFile("/sys/fs/cgroup/app/cgroup.procs", []byte("0"), 0); err != nil {
-		return err
-	}
-	return syscall.Unshare(cloneNewCgroup)
 }
 
 func enterDirectory(directory string) (string, error) {

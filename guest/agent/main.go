@@ -1,5 +1,5 @@
 // The in-VM agent: PID 1 of every microVM. See docs/guest-protocol.md.
-// The same binary, run under another name, is the launcher that turns itself into the application.
+// The same binary, run under other names, is the launcher that turns itself into the application, and the kernel's modprobe.
 package main
 
 import (
@@ -18,6 +18,10 @@ const (
 func main() {
 	if os.Args[0] == launcherName {
 		launch()
+		return
+	}
+	if os.Args[0] == modprobeName {
+		modprobe(os.Args)
 		return
 	}
 	if os.Getpid() != 1 {

@@ -7,7 +7,11 @@ import (
 	"strconv"
 )
 
-const maxLineBytes = 1 << 20
+const (
+	maxLineBytes = 1 << 20
+	// An answer is short, whatever the question quoted in it was: the host ends a VM whose answers are not.
+	maxMessageBytes = 1 << 10
+)
 
 type question struct {
 	ID               uint64
@@ -24,7 +28,7 @@ type question struct {
 	AllCapabilities  bool
 	Hostname         string
 	UnixNs           string
-	Entropy          string
+	Entropy          []byte // a part of the line itself, so that it can be wiped
 	MachineID        string
 	BootID           string
 }
@@ -86,7 +90,7 @@ func (q *question) member(name string, p *jsonParser) {
 	case "unixNs":
 		q.UnixNs = p.string()
 	case "entropy":
-		q.Entropy = p.string()
+		q.Entropy = p.plainBytes()
 	case "machineId":
 		q.MachineID = p.string()
 	case "bootId":
@@ -108,8 +112,15 @@ func appendAnswer(line []byte, id uint64, ok string, failure *callError) []byte 
 	line = append(line, `,"error":{"code":`...)
 	line = appendQuoted(line, failure.code)
 	line = append(line, `,"message":`...)
-	line = appendQuoted(line, failure.message)
+	line = appendQuoted(line, cut(failure.message, maxMessageBytes))
 	return append(line, "}}\n"...)
+}
+
+func cut(text string, limit int) string {
+	if len(text) > limit {
+		return text[:limit]
+	}
+	return text
 }
 
 func appendQuoted(line []byte, text string) []byte {

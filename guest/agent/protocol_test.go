@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"reflect"
 	"strings"
@@ -77,5 +79,28 @@ func TestNames(t *testing.T) {
 		if hexShape(id, 36, 8, 13, 18, 23) != want {
 			t.Errorf("boot id %q", id)
 		}
+	}
+}
+
+func TestEntropyIsWipedFromTheLineItCameIn(t *testing.T) {
+	seed := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{0xa5}, entropyBytes))
+	line := []byte(`{"id":1,"call":"freshen","entropy":"` + seed + `","hostname":"h"}`)
+	asked, failure := parseQuestion(line)
+	if failure != nil || string(asked.Entropy) != seed || asked.Hostname != "h" {
+		t.Fatal(failure, asked)
+	}
+	noDevice := &machine{random: -1}
+	if failure := noDevice.addEntropy(asked.Entropy); failure == nil {
+		t.Fatal("added to a device that is not there")
+	}
+	if bytes.Contains(line, []byte(seed[:8])) || bytes.Count(line, []byte{0}) != len(seed) {
+		t.Fatalf("the seed is still there: %q", line)
+	}
+}
+
+func TestAnErrorIsShortWhateverItQuotes(t *testing.T) {
+	_, failure := (&machine{}).answer(&question{Call: strings.Repeat("x", maxLineBytes-100)})
+	if line := appendAnswer(nil, 1, "", failure); len(line) > 8<<10 {
+		t.Fatal(len(line))
 	}
 }

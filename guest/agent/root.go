@@ -14,7 +14,12 @@ const (
 	oPath          = 0x200000
 )
 
-var maskedFiles = []string{"/proc/kcore", "/proc/sysrq-trigger", "/proc/keys", "/proc/timer_list"}
+// What an application without all capabilities sees of the kernel, as under container runtimes: nothing, or nothing it can change.
+var (
+	hiddenPaths = []string{"/proc/kcore", "/proc/keys", "/proc/sysrq-trigger", "/proc/timer_list", "/proc/sched_debug", "/proc/latency_stats",
+		"/proc/kpagecount", "/proc/kpageflags", "/proc/kpagecgroup", "/proc/vmallocinfo", "/proc/acpi", "/proc/scsi"}
+	readOnlyPaths = []string{"/proc/sys", "/proc/bus", "/proc/fs", "/proc/irq"}
+)
 
 // enterRoot moves the disk over `/`: an initramfs cannot be pivoted away. All mounts follow inside the new
 // root, so that no symlink of the image is ever followed outside it.
@@ -36,13 +41,20 @@ func enterRoot(allCapabilities bool) error {
 	if err := moveRoot(); err != nil {
 		return fmt.Errorf("root: %w", err)
 	}
-	for _, step := range []func(bool) error{mountKernelFiles, func(bool) error { return mountDevices() },
-		func(bool) error { return bindIdentity(sources) }, maskKernelFiles} {
-		if err := step(allCapabilities); err != nil {
-			return err
-		}
+	if err := mountKernelFiles(allCapabilities); err != nil {
+		return err
 	}
-	return nil
+	if err := mountDevices(allCapabilities); err != nil {
+		return err
+	}
+	limit := limitKernelFiles
+	if allCapabilities {
+		limit = allowDevices
+	}
+	if err := limit(); err != nil {
+		return err
+	}
+	return bindIdentity(sources)
 }
 
 func moveRoot() error {
@@ -71,10 +83,7 @@ func mountKernelFiles(allCapabilities bool) error {
 			return err
 		}
 	}
-	if allCapabilities {
-		return nil
-	}
-	return readOnly("/proc/sys")
+	return nil
 }
 
 func readOnly(path string) error {
@@ -119,15 +128,31 @@ func ensureFile(path string) error {
 	return file.Close()
 }
 
-func maskKernelFiles(allCapabilities bool) error {
-	if allCapabilities {
-		return nil
-	}
-	for _, path := range maskedFiles {
+// allowDevices is for nested containers: they make device nodes in their own roots, and use them.
+func allowDevices() error {
+	return syscall.Mount("", "/", "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_NOATIME, "")
+}
+
+func limitKernelFiles() error {
+	for _, path := range readOnlyPaths {
 		if _, err := os.Lstat(path); err != nil {
+			continue // this kernel has none
+		}
+		if err := readOnly(path); err != nil {
+			return err
+		}
+	}
+	for _, path := range hiddenPaths {
+		about, err := os.Lstat(path)
+		if err != nil {
 			continue
 		}
-		if err := syscall.Mount("/dev/null", path, "", syscall.MS_BIND, ""); err != nil {
+		if about.IsDir() {
+			err = syscall.Mount("tmpfs", path, "tmpfs", sealed|syscall.MS_RDONLY, "size=0")
+		} else {
+			err = syscall.Mount("/dev/null", path, "", syscall.MS_BIND, "")
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 	}

@@ -1,6 +1,7 @@
-// The log of an image build: kept in a file with a limit, handed on live.
+// The log of an image build: kept in a file with a limit, handed on live. Strangers write most of it.
 import { appendFile, mkdir, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { printable } from '../lib/printable.ts';
 
 const maxLogBytes = 4 << 20;
 
@@ -15,7 +16,8 @@ export async function openBuildLog(path: string, onText: (text: string) => void)
   let written = 0;
   let last: Promise<void> = Promise.resolve();
   return {
-    write(text) {
+    write(said) {
+      const text = printable(said);
       onText(text);
       if (written > maxLogBytes) return;
       written += text.length;

@@ -1,93 +1,85 @@
-// The host's side of docs/guest-protocol.md. The guest is hostile: every line it sends has a size limit and a schema.
+// The host's side of docs/guest-protocol.md. The guest is hostile: what it sends has limits, and one that goes on talking nonsense is ended.
 import { EventEmitter } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { within } from '../lib/deadline.ts';
 import { Fault } from '../lib/errors.ts';
 import type { AppPlan, Freshness, Guest, Wire } from './driver.ts';
+import { GuestLines } from './guest-lines.ts';
+import { type GuestAnswer, guestFault, parseGuestLine, parseOk, words } from './guest-words.ts';
+import { relayHandshake } from './relay-handshake.ts';
 
-const maxLineBytes = 1 << 20;
+/** Of an answer; the longest honest one has about 2 KiB. */
+const maxAnswerBytes = 64 << 10;
+/** What a guest may send that is no answer to an open question: a late answer, the end of a line that a snapshot cut. */
+const maxNonsenseBytes = 64 << 10;
+/** Each such line counts as this much more, since reading it costs more than its bytes. */
+const nonsenseLineBytes = 64;
+/** Questions waiting for a guest that does not read. */
+const maxUnsentBytes = 4 << 20;
 const relayDeadlineMs = 10_000;
 /** The agent adds its own deadline to a hook; this is the slack for its answer. */
 const answerSlackMs = 5_000;
-
-const answer = z.object({
-  id: z.number().int(),
-  ok: z.record(z.string(), z.unknown()).optional(),
-  error: z.object({ code: z.string().max(64), message: z.string().max(4096) }).optional(),
-});
-const exited = z.object({
-  event: z.literal('exited'),
-  exitCode: z.number().int().optional(),
-  signal: z.string().max(32).optional(),
-});
-const repairedKinds = z.array(z.enum(['clock', 'entropy', 'machine-id', 'boot-id', 'hostname', 'sockets'])).max(16);
 
 export interface AppExit {
   exitCode?: number;
   signal?: string;
 }
 
-type Waiting = { resolve: (ok: Record<string, unknown>) => void; reject: (error: unknown) => void };
+type Waiting = { resolve: (ok: unknown) => void; reject: (error: unknown) => void };
 
-/** Speaks with one agent. Emits `exited` when the application's main process ends. */
-export class GuestClient extends EventEmitter<{ exited: [AppExit] }> implements Guest {
-  readonly #control: Socket;
+/** Speaks with one agent. Emits `exited` when the application's main process ends, and `broken` once when the agent is no partner to speak with. */
+export class GuestClient extends EventEmitter<{ exited: [AppExit]; broken: [string] }> implements Guest {
+  readonly #control: Duplex;
   readonly #wire: Wire | undefined;
   readonly #waiting = new Map<number, Waiting>();
   /** Connections to the application, those being made included. */
   readonly #streams = new Set<Socket>();
-  #rest: Buffer[] = [];
-  #restBytes = 0;
+  readonly #lines = new GuestLines(maxAnswerBytes);
+  #nonsenseBytes = 0;
+  #exited = false;
   #next = 1;
 
-  constructor(control: Socket, wire: Wire | undefined) {
+  constructor(control: Duplex, wire: Wire | undefined) {
     super();
     this.#control = control;
     this.#wire = wire;
     control.on('data', (bytes: Buffer) => this.#take(bytes));
     control.on('error', () => {});
-    control.on('close', () => this.#closed());
+    control.on('close', () => this.#giveUp('went away'));
   }
 
-  async hello(timeoutMs: number): Promise<{ agent: string; kernel: string }> {
-    const ok = await this.#ask('hello', {}, timeoutMs);
-    return z.object({ agent: z.string().max(64), kernel: z.string().max(128) }).parse(ok);
+  hello(timeoutMs: number): Promise<{ agent: string; kernel: string }> {
+    return this.#ask('hello', {}, timeoutMs, words.hello);
   }
 
-  async start(plan: AppPlan & { hostname?: string }): Promise<void> {
-    await this.#ask('start', { ...plan, hostname: plan.hostname ?? 'localhost' }, 30_000);
+  start(plan: AppPlan & { hostname?: string }): Promise<void> {
+    return this.#ask('start', { ...plan, hostname: plan.hostname ?? 'localhost' }, 30_000, words.nothing);
   }
 
   async listening(port: number): Promise<boolean> {
-    const ok = await this.#ask('listening', { port }, 10_000);
-    return ok.listening === true;
+    return (await this.#ask('listening', { port }, 10_000, words.listening)).listening;
   }
 
   async hook(port: number, name: string, body: string | undefined, timeoutMs: number): Promise<number> {
     const path = `/aws/lambda-microvms/runtime/v1/${name}`;
-    const ok = await this.#ask(
-      'hook',
-      { port, path, timeoutMs, ...(body === undefined ? {} : { body }) },
-      timeoutMs + answerSlackMs,
-    );
-    return z.object({ status: z.number().int().min(100).max(999) }).parse(ok).status;
+    const question = { port, path, timeoutMs, ...(body === undefined ? {} : { body }) };
+    return (await this.#ask('hook', question, timeoutMs + answerSlackMs, words.hook)).status;
   }
 
-  async quiesce(): Promise<void> {
-    await this.#ask('quiesce', {}, 10_000);
+  quiesce(): Promise<void> {
+    return this.#ask('quiesce', {}, 10_000, words.nothing);
   }
 
-  async thaw(): Promise<void> {
-    await this.#ask('thaw', {}, 10_000);
+  thaw(): Promise<void> {
+    return this.#ask('thaw', {}, 10_000, words.nothing);
   }
 
   /** Sends the new identity, the time and fresh entropy; resolves with what was repaired, when the application runs. */
   async freshen(freshness: Freshness, unixNs: bigint, entropy: Buffer, timeoutMs: number): Promise<string[]> {
     const question = { unixNs: unixNs.toString(), entropy: entropy.toString('base64'), ...freshness };
-    const ok = await this.#ask('freshen', question, timeoutMs);
-    return z.object({ repaired: repairedKinds }).parse(ok).repaired;
+    return (await this.#ask('freshen', question, timeoutMs, words.freshen)).repaired;
   }
 
   async open(port: number, signal?: AbortSignal): Promise<Duplex> {
@@ -97,8 +89,10 @@ export class GuestClient extends EventEmitter<{ exited: [AppExit] }> implements 
     const socket = connect({ ...relay, allowHalfOpen: true, noDelay: true });
     this.#streams.add(socket);
     socket.once('close', () => this.#streams.delete(socket));
+    // A guest can reset the connection before anybody else listens for that.
+    socket.on('error', () => {});
     try {
-      await within(relayDeadlineMs, `Connecting to port ${port} of the guest`, handshake(socket, port, signal));
+      await within(relayDeadlineMs, `Connecting to port ${port} of the guest`, relayHandshake(socket, port, signal));
       return socket;
     } catch (error) {
       socket.destroy();
@@ -112,88 +106,68 @@ export class GuestClient extends EventEmitter<{ exited: [AppExit] }> implements 
     for (const socket of this.#streams) socket.destroy();
   }
 
-  #ask(call: string, members: Record<string, unknown>, timeoutMs: number): Promise<Record<string, unknown>> {
+  async #ask<T>(call: string, members: Record<string, unknown>, timeoutMs: number, schema: z.ZodType<T>): Promise<T> {
     const id = this.#next++;
-    const reply = new Promise<Record<string, unknown>>((resolve, reject) => {
+    const reply = new Promise<unknown>((resolve, reject) => {
       if (this.#control.destroyed) return reject(new Fault('guest_failed', { what: `was gone before ${call}` }));
+      if (this.#control.writableLength > maxUnsentBytes)
+        return reject(new Fault('guest_failed', { what: 'does not read what it is asked' }));
       this.#waiting.set(id, { resolve, reject });
       this.#control.write(`${JSON.stringify({ id, call, ...members })}\n`);
     });
-    return within(timeoutMs, `The guest's ${call}`, reply).finally(() => this.#waiting.delete(id));
+    const ok = await within(timeoutMs, `The guest's ${call}`, reply).finally(() => this.#waiting.delete(id));
+    return parseOk(schema, call, ok);
   }
 
   #take(bytes: Buffer): void {
-    let from = 0;
-    for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, from)) {
-      const line = Buffer.concat([...this.#rest, bytes.subarray(from, end)]).toString('utf8');
-      this.#rest = [];
-      this.#restBytes = 0;
-      from = end + 1;
-      this.#handle(line);
-    }
-    this.#rest.push(bytes.subarray(from));
-    this.#restBytes += bytes.length - from;
-    if (this.#restBytes > maxLineBytes) this.close();
+    if (this.#control.destroyed) return;
+    const whole = this.#lines.take(bytes, (line) => {
+      if (line !== '' && this.#handle(line)) return true;
+      return this.#excuse(line.length);
+    });
+    if (!whole) this.#break(`sent a line of more than ${maxAnswerBytes} bytes`);
   }
 
-  #handle(line: string): void {
-    let value: unknown;
-    try {
-      value = JSON.parse(line);
-    } catch {
-      return;
-    }
-    const event = exited.safeParse(value);
-    if (event.success) {
-      const { exitCode, signal } = event.data;
-      this.emit('exited', {
-        ...(exitCode === undefined ? {} : { exitCode }),
-        ...(signal === undefined ? {} : { signal }),
-      });
-      return;
-    }
-    const reply = answer.safeParse(value);
-    if (!reply.success) return;
-    const waiting = this.#waiting.get(reply.data.id);
-    if (reply.data.error) waiting?.reject(guestFault(reply.data.error));
-    else waiting?.resolve(reply.data.ok ?? {});
+  /** True for what was expected. */
+  #handle(line: string): boolean {
+    const said = parseGuestLine(line);
+    if (said === undefined) return false;
+    if ('answer' in said) return this.#settle(said.answer);
+    if (this.#exited) return false;
+    this.#exited = true;
+    const { exitCode, signal } = said.event;
+    this.emit('exited', {
+      ...(exitCode === undefined ? {} : { exitCode }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+    return true;
   }
 
-  #closed(): void {
-    for (const { reject } of this.#waiting.values()) reject(new Fault('guest_failed', { what: 'went away' }));
+  #settle({ id, ok, error }: GuestAnswer): boolean {
+    const waiting = this.#waiting.get(id);
+    if (!waiting) return false;
+    this.#waiting.delete(id);
+    if (error) waiting.reject(guestFault(error));
+    else waiting.resolve(ok);
+    return true;
+  }
+
+  /** Lets a line pass that nobody waited for, as long as there are few. False when there were too many. */
+  #excuse(length: number): boolean {
+    this.#nonsenseBytes += length + nonsenseLineBytes;
+    if (this.#nonsenseBytes <= maxNonsenseBytes) return true;
+    this.#break('went on sending what nobody had asked for');
+    return false;
+  }
+
+  #break(why: string): void {
+    this.#giveUp(why);
+    this.close();
+    this.emit('broken', why);
+  }
+
+  #giveUp(what: string): void {
+    for (const { reject } of this.#waiting.values()) reject(new Fault('guest_failed', { what }));
     this.#waiting.clear();
   }
-}
-
-function guestFault(error: { code: string; message: string }): Fault {
-  if (error.code === 'timeout') return new Fault('deadline_exceeded', { what: `The guest (${error.message})`, ms: 0 });
-  return new Fault('guest_failed', { what: `answered ${error.code}: ${error.message}`, guestCode: error.code });
-}
-
-/** Names the port, waits for the agent's one-byte answer. */
-function handshake(socket: Socket, port: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const fail = (what: string): void => reject(new Fault('guest_failed', { what }));
-    const onAbort = (): void => reject(new Fault('aborted', { what: 'The connection' }));
-    if (signal?.aborted) return onAbort();
-    signal?.addEventListener('abort', onAbort, { once: true });
-    const onError = (cause: Error): void => fail(`could not be reached (${cause.message})`);
-    const onEnd = (): void => fail('closed the connection');
-    const onReadable = (): void => {
-      const byte: Buffer | null = socket.read(1);
-      if (byte === null) return;
-      socket.off('readable', onReadable);
-      socket.off('error', onError);
-      socket.off('end', onEnd);
-      socket.off('close', onEnd);
-      signal?.removeEventListener('abort', onAbort);
-      if (byte.toString('latin1') === '+') resolve();
-      else fail(`has nothing listening on port ${port}`);
-    };
-    socket.on('error', onError);
-    socket.on('end', onEnd);
-    socket.on('close', onEnd);
-    socket.on('readable', onReadable);
-    socket.write(`${port}\n`);
-  });
 }

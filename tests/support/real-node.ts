@@ -52,14 +52,13 @@ export async function startRealNode(settings: Partial<NodeSettings> = {}): Promi
 }
 
 /** The files of a Dockerfile project under tests/support/apps. */
-export async function projectZip(name: string): Promise<Buffer> {
+export async function projectFiles(name: string): Promise<ZipEntry[]> {
   const directory = resolve(import.meta.dirname, 'apps', name);
   const names = await readdir(directory);
-  const entries: ZipEntry[] = await Promise.all(
-    names.map(async (file) => ({ name: file, data: await readFile(join(directory, file)) })),
-  );
-  return zipOf(entries);
+  return Promise.all(names.map(async (file) => ({ name: file, data: await readFile(join(directory, file)) })));
 }
+
+export const projectZip = async (name: string): Promise<Buffer> => zipOf(await projectFiles(name));
 
 export function buildOrder(archivePath: string, changes: Partial<BuildOrder> = {}): BuildOrder {
   return {

@@ -1,4 +1,6 @@
 // The last part of what a VM printed. Bounded: a guest that floods its console fills nothing.
+import { printable } from '../../lib/printable.ts';
+
 const keptBytes = 16 << 10;
 
 export class ConsoleTail {
@@ -11,9 +13,10 @@ export class ConsoleTail {
     if (this.#bytes > 4 * keptBytes) this.#compact();
   }
 
+  /** Without control characters: it goes into logs and reasons. */
   text(): string {
     this.#compact();
-    return this.#chunks[0]?.toString('utf8') ?? '';
+    return printable(this.#chunks[0]?.toString('utf8') ?? '');
   }
 
   #compact(): void {

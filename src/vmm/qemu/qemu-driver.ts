@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
 import { describe, Fault, isFault } from '../../lib/errors.ts';
+import { printable } from '../../lib/printable.ts';
 import { startStopwatch } from '../../lib/stopwatch.ts';
 import type { Accelerator, BootOrder, CompactOrder, Driver, Machine, RestoreOrder } from '../driver.ts';
 import { GuestClient } from '../guest-client.ts';
@@ -230,5 +231,7 @@ class QemuDriver implements Driver {
 /** What a guest that does not come up has to say, as long as nobody reads its console. */
 function consoleOf(process: VmmProcess | undefined): string {
   const bytes: Buffer | null | undefined = process?.console.read();
-  return bytes?.toString('utf8').trim().slice(-consoleCharacters) ?? '';
+  return printable(bytes?.toString('utf8') ?? '')
+    .trim()
+    .slice(-consoleCharacters);
 }

@@ -5,9 +5,13 @@ import { describe, Fault } from '../../lib/errors.ts';
 import { type Stopwatch, startStopwatch } from '../../lib/stopwatch.ts';
 import type { ImageSizes, Machine, MachineEnd, SuspendResult } from '../driver.ts';
 import type { GuestClient } from '../guest-client.ts';
+import { readPaced } from '../paced-reader.ts';
 import { ConsoleTail } from './console-tail.ts';
 import { DiskStall } from './disk-stall.ts';
 import type { VmmExit, VmmProcess } from './vmm-process.ts';
+
+/** Of the console and of the application's log, each; what a guest says beyond it waits, or is dropped by the guest. */
+const consoleBytesPerSecond = 4 << 20;
 
 /** What differs between a VM that makes an image and one that was restored. */
 export interface Saver {
@@ -50,11 +54,10 @@ export class QemuMachine implements Machine {
     this.repaired = parts.repaired;
     const { process } = parts;
     for (const stream of [process.console, process.log]) {
-      stream.on('data', (chunk: Buffer) => {
+      readPaced(stream, consoleBytesPerSecond, (chunk) => {
         this.#tail.add(chunk);
         parts.onConsole?.(chunk);
       });
-      stream.on('error', () => {});
     }
     process.qmp.on('event', (name, data) => this.#onEvent(name, data));
     this.#stall = new DiskStall(process.qmp, () => !this.#saving);
@@ -63,6 +66,9 @@ export class QemuMachine implements Machine {
       const end = { cause: 'application_exited', what: `Container Stopped with ${how}` } as const;
       this.#endBecause({ ...end, ...(exitCode === undefined ? {} : { exitCode }) });
     });
+    parts.guest.on('broken', (why) =>
+      this.#endBecause({ cause: 'guest_crashed', what: `The agent in the guest ${why}.` }),
+    );
     this.ended = process.exited.then((exit) => this.#finish(exit));
   }
 
