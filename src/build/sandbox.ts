@@ -3,6 +3,8 @@
 // leaves the build context (a symlink, a `..`, a bind mount) therefore finds an empty file system instead of the host's, and
 // killing the cage's first process ends everything that ran in it and undoes every mount.
 
+import { guestNetwork } from '../net/slot.ts';
+
 /** What RUN steps can reach. `none`: their own loopback only. `host` is for our own base images, never for a caller's Dockerfile. */
 export type SandboxNetwork = 'none' | 'host' | { namespace: string };
 
@@ -18,11 +20,11 @@ export interface Sandbox {
   maxFileBytes: number;
 }
 
-// Runs as process 1 of the cage: $1 new root, $2 file limit, then `w:PATH` and `r:PATH`, then `--`, then the command.
+// Runs as process 1 of the cage: $1 new root, $2 file limit, $3 name server (empty: the host's), then `w:PATH` and `r:PATH`, then `--`, then the command.
 const script = `
 set -eu
-root=$1 limit=$2
-shift 2
+root=$1 limit=$2 names=$3
+shift 3
 mount -t tmpfs -o mode=755,nosuid,size=64m cage "$root"
 mkdir -p "$root/etc" "$root/dev/pts" "$root/dev/shm" "$root/proc" "$root/sys" "$root/run" "$root/tmp" "$root/var/tmp" "$root/root"
 chmod 1777 "$root/tmp" "$root/var/tmp"
@@ -36,6 +38,7 @@ done
 for f in passwd group nsswitch.conf ld.so.cache hosts resolv.conf mke2fs.conf; do
   if [ -f "/etc/$f" ]; then cat "/etc/$f" > "$root/etc/$f"; fi
 done
+if [ -n "$names" ]; then echo "nameserver $names" > "$root/etc/resolv.conf"; fi
 for f in null zero full random urandom tty; do : > "$root/dev/$f"; mount --bind "/dev/$f" "$root/dev/$f"; done
 ln -s /proc/self/fd "$root/dev/fd"
 for n in 0:stdin 1:stdout 2:stderr; do ln -s "/proc/self/fd/\${n%%:*}" "$root/dev/\${n##*:}"; done
@@ -80,6 +83,7 @@ export function sandboxed(sandbox: Sandbox, command: readonly string[]): string[
     'cage',
     sandbox.root,
     String(sandbox.maxFileBytes),
+    typeof network === 'object' ? guestNetwork.gatewayAddress : '',
     ...sandbox.readable.map((path) => `r:${path}`),
     ...sandbox.writable.map((path) => `w:${path}`),
     '--',

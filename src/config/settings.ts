@@ -42,6 +42,13 @@ const schema = z
       .default('000000000000'),
     /** What guests reach by default. */
     egress: z.enum(['internet', 'none']).default('internet'),
+    /** UDP to the internet too. Without it: TCP, and names through the server's own resolver. */
+    egressUdp: z.boolean().default(false),
+    /** Private networks that guests may reach although they are not the internet. The host's own addresses stay out of reach. */
+    allowedPrivateRanges: z
+      .array(z.string().regex(/^\d{1,3}(\.\d{1,3}){3}\/\d{1,2}$/, 'must be a network such as 192.168.7.0/24'))
+      .max(64)
+      .default([]),
     /** MicroVMs that run at once. */
     maxRunning: z.number().int().min(1).max(4096).default(256),
     /** Memory for MicroVMs and builds together, counted by what images ask for. Default: the host's minus a reserve. */

@@ -1,5 +1,6 @@
 // Which addresses the links between host and slots use: a /16 that nothing else on this host uses, two addresses for each slot.
 import { Fault } from '../lib/errors.ts';
+import { formatAddress, overlap, parseBlock } from './blocks.ts';
 
 /** Places that no guest ever reaches, whatever else is allowed. */
 export const unreachableForGuests: readonly string[] = [
@@ -16,8 +17,8 @@ export const unreachableForGuests: readonly string[] = [
   '240.0.0.0/4',
 ];
 
-/** Indices run from 0 up to this, exclusive: two addresses each fill a /16. */
-export const slotIndexLimit = 32_768;
+/** Indices run from 0 up to this, exclusive: two addresses each fill a /16, but for the pair at its end, where the resolver is. */
+export const slotIndexLimit = 32_767;
 
 /** The ends of the link of one slot, a /31. */
 export interface SlotLink {
@@ -25,15 +26,22 @@ export interface SlotLink {
   slotAddress: string;
 }
 
-interface Block {
-  first: number;
-  last: number;
-}
-
 /** Addresses of slot `index` inside `range` (a /16 such as `10.112.0.0/16`). */
 export function slotLink(range: string, index: number): SlotLink {
   const { first } = parseBlock(range);
   return { hostAddress: formatAddress(first + 2 * index), slotAddress: formatAddress(first + 2 * index + 1) };
+}
+
+/** Where the resolver of a server listens, on the host's side. */
+export function resolverAddress(range: string): string {
+  return formatAddress(parseBlock(range).last - 1);
+}
+
+/** Which slot has `address` at its end of the link; undefined for anything else. */
+export function slotAt(range: string, address: string): number | undefined {
+  const offset = parseBlock(address).first - parseBlock(range).first;
+  const index = (offset - 1) / 2;
+  return Number.isInteger(index) && index >= 0 && index < slotIndexLimit ? index : undefined;
 }
 
 /** The first /16 that overlaps none of `routes` (CIDR or bare addresses; `default` is ignored): the wished one, else one of 10.112–10.127. */
@@ -44,29 +52,11 @@ export function chooseRange(routes: readonly string[], wished = '10.112.0.0/16')
   const taken = routes.filter((route) => route !== 'default' && !route.endsWith('/0')).map(parseBlock);
   const candidates = [wished, ...Array.from({ length: 16 }, (_, i) => `10.${112 + i}.0.0/16`)];
   const free = candidates.find((candidate) => {
-    const { first, last } = parseBlock(candidate);
-    return !taken.some((block) => block.first <= last && first <= block.last);
+    const block = parseBlock(candidate);
+    return !taken.some((other) => overlap(block, other));
   });
   if (free) return free;
   throw new Fault('conflict', {
     what: 'Every network from 10.112.0.0/16 to 10.127.0.0/16 is in use on this host. Configure a free private /16 for the slots.',
   });
-}
-
-function parseBlock(text: string): Block {
-  const [address = '', length = '32'] = text.split('/');
-  const octets = address.split('.').map(Number);
-  const prefixLength = Number(length);
-  const valid = octets.every((octet) => Number.isInteger(octet) && octet >= 0 && octet <= 255);
-  if (!valid || octets.length > 4 || !(prefixLength >= 0 && prefixLength <= 32)) {
-    throw new Fault('invalid_input', { what: `${text} is not an IPv4 network.` });
-  }
-  const value = [0, 1, 2, 3].reduce((sum, i) => sum * 256 + (octets[i] ?? 0), 0);
-  const size = 2 ** (32 - prefixLength);
-  const first = value - (value % size);
-  return { first, last: first + size - 1 };
-}
-
-function formatAddress(value: number): string {
-  return [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join('.');
 }

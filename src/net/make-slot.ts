@@ -1,17 +1,18 @@
 // Makes and removes one slot: namespace, link to the host, tap, rules. Made whole or not at all.
 import { existsSync } from 'node:fs';
 import { type SlotLink, slotLink } from './addresses.ts';
+import type { SlotLimits } from './limits.ts';
 import { ipBatch, nftLoad, switchOn } from './network-tools.ts';
+import type { Reach } from './reach.ts';
 import { guestNetwork } from './slot.ts';
-import { type Egress, slotRules, tap, uplink } from './slot-rules.ts';
+import { slotRules, tap, uplink } from './slot-rules.ts';
 
 export interface SlotPlan {
   instance: string;
   index: number;
   range: string;
-  egress: Egress;
-  /** Name server of the host's. */
-  resolver?: string | undefined;
+  reach: Reach;
+  limits: SlotLimits;
   /** User that may open the tap. */
   tapOwnerUid: number;
 }
@@ -34,7 +35,7 @@ export async function makeSlot(plan: SlotPlan): Promise<SlotLink> {
     await ipBatch(hostCommands(names, link));
     const steps = await Promise.allSettled([
       ipBatch(namespaceCommands(plan, link), { namespace: names.namespace }).then(() =>
-        nftLoad(slotRules(link, plan.egress, plan.resolver), names.namespace),
+        nftLoad(slotRules(link, plan.reach, plan.limits), names.namespace),
       ),
       switchOn(names.namespace, settings()),
     ]);
@@ -73,14 +74,15 @@ function namespaceCommands(plan: SlotPlan, link: SlotLink): string[] {
     `neigh replace ${guestAddress} lladdr ${guestMac} dev ${tap} nud permanent`,
     `addr add ${link.slotAddress}/31 dev ${uplink}`,
     `link set ${uplink} up`,
-    ...(plan.egress === 'internet' ? [`route add default via ${link.hostAddress}`] : []),
+    ...(plan.reach.egress === 'internet' ? [`route add default via ${link.hostAddress}`] : []),
   ];
 }
 
-// IPv6 is not served, so it is off.
+// IPv6 is not served, so it is off. The kernel answers refusals once a second only, and for all namespaces together, unless their kind is
+// left out of the mask of what it holds back.
 function settings(): string[] {
   const v6 = ['net/ipv6/conf/all/disable_ipv6', 'net/ipv6/conf/default/disable_ipv6'];
-  return ['net/ipv4/ip_forward', 'net/ipv4/conf/all/rp_filter', ...(hasIpv6() ? v6 : [])];
+  return ['net/ipv4/ip_forward', 'net/ipv4/conf/all/rp_filter', 'net/ipv4/icmp_ratemask', ...(hasIpv6() ? v6 : [])];
 }
 
 function hasIpv6(): boolean {

@@ -4,11 +4,12 @@ import { describe, Fault } from '../lib/errors.ts';
 import { type Log, silentLog } from '../lib/log.ts';
 import { WaitingLine } from '../lib/waiting-line.ts';
 import { slotIndexLimit } from './addresses.ts';
-import { closeHost, openHost } from './host-network.ts';
+import { closeHost, type HostShare, openHost } from './host-network.ts';
 import { makeSlot, removeSlots, slotNames } from './make-slot.ts';
 import { missingRight } from './network-tools.ts';
+import type { Egress } from './reach.ts';
 import { guestNetwork, type Slot, type SlotPool } from './slot.ts';
-import { type Egress, tap } from './slot-rules.ts';
+import { tap } from './slot-rules.ts';
 import { sweepSlots } from './sweep-slots.ts';
 
 export interface SlotPoolOptions {
@@ -22,8 +23,12 @@ export interface SlotPoolOptions {
   tapOwner?: (index: number) => number;
   /** Whether guests reach public addresses; default `none`. */
   egress?: Egress;
-  /** IPv4 address of the name server that guests ask when egress is on. */
-  resolver?: string | undefined;
+  /** Whether egress carries UDP too; default false: TCP only, and questions to our resolver. */
+  egressUdp?: boolean;
+  /** Private networks (CIDR) that guests may reach; default none. */
+  allowedPrivateRanges?: readonly string[];
+  /** The host's list of name servers; default `/etc/resolv.conf`. */
+  resolvConf?: string;
   /** Private /16 for the links; default 10.112.0.0/16, or the next free one. */
   range?: string;
   /** Default 10 s. */
@@ -35,9 +40,9 @@ export interface SlotPoolOptions {
 /** How long after a launch took a slot the next is made, so that the two do not compete. */
 const quietMs = 1000;
 
-/** Sweeps what a crashed server left, sets the host up and starts to fill the pool. Rejects with `missing_right` or `missing_tool`. */
+/** Sweeps what a crashed server left, sets the host up and starts to fill the pool. Rejects with `missing_right`, `missing_tool` or `invalid_input`. */
 export async function createSlotPool(options: SlotPoolOptions): Promise<SlotPool> {
-  const { instance, egress = 'none', log = silentLog } = options;
+  const { instance, egress = 'none', clock = systemClock, log = silentLog } = options;
   if (!/^[0-9a-f]{4,6}$/.test(instance)) {
     throw new Fault('invalid_input', { what: `The instance must be 4 to 6 hex digits, not ${instance}.` });
   }
@@ -45,7 +50,13 @@ export async function createSlotPool(options: SlotPoolOptions): Promise<SlotPool
   const swept = await sweepSlots(instance);
   if (swept > 0) log.info('slots_swept', { instance, count: swept });
   try {
-    return new Pool(options, await openHost(instance, egress, options));
+    const {
+      egressUdp: udp = false,
+      allowedPrivateRanges: allowedRanges = [],
+      resolvConf = '/etc/resolv.conf',
+    } = options;
+    const order = { instance, egress, udp, allowedRanges, resolvConf, range: options.range, slots: options.max };
+    return new Pool(options, await openHost({ ...order, clock, log }));
   } catch (error) {
     await closeHost(instance).catch(() => {});
     throw error;
@@ -54,7 +65,7 @@ export async function createSlotPool(options: SlotPoolOptions): Promise<SlotPool
 
 class Pool implements SlotPool {
   readonly #options: SlotPoolOptions;
-  readonly #range: string;
+  readonly #host: HostShare;
   readonly #size: number;
   readonly #log: Log;
   readonly #line: WaitingLine<Slot>;
@@ -66,9 +77,9 @@ class Pool implements SlotPool {
   #filling: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(options: SlotPoolOptions, range: string) {
+  constructor(options: SlotPoolOptions, host: HostShare) {
     this.#options = options;
-    this.#range = range;
+    this.#host = host;
     this.#size = Math.min(options.size ?? 2, options.max);
     this.#log = options.log ?? silentLog;
     this.#line = new WaitingLine(options.clock ?? systemClock, 'The wait for a network slot');
@@ -123,10 +134,11 @@ class Pool implements SlotPool {
 
   async #make(): Promise<Slot> {
     const index = this.#freeIndex();
-    const { instance, egress = 'none', resolver, tapOwner } = this.#options;
+    const { instance, tapOwner } = this.#options;
+    const { range, reach, limits } = this.#host;
     const tapOwnerUid = tapOwner?.(index) ?? 0;
     const startedAt = performance.now();
-    const link = await makeSlot({ instance, index, range: this.#range, egress, resolver, tapOwnerUid });
+    const link = await makeSlot({ instance, index, range, reach, limits, tapOwnerUid });
     this.#log.info('slot_made', { index, ms: Math.round(performance.now() - startedAt) });
     let released: Promise<void> | undefined;
     const slot: Slot = {
@@ -163,6 +175,7 @@ class Pool implements SlotPool {
       this.#log.warn('slot_left', { index, why: describe(error) });
     }
     this.#slots.delete(index);
+    this.#host.resolver?.forget(index);
     this.#fill();
   }
 
@@ -180,6 +193,7 @@ class Pool implements SlotPool {
     const { instance } = this.#options;
     await removeSlots([...this.#slots.keys()].map((index) => slotNames(instance, index)));
     this.#slots.clear();
+    await this.#host.resolver?.[Symbol.asyncDispose]();
     await closeHost(instance);
   }
 }

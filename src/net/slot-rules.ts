@@ -1,70 +1,105 @@
 // What the packet filter inside a slot allows: the host dials the relay; the guest goes out when egress is on; nothing else.
 import { type SlotLink, unreachableForGuests } from './addresses.ts';
+import { questionsBurst, questionsPerSecond, type SlotLimits } from './limits.ts';
+import type { Reach, ResolverPlace } from './reach.ts';
 import { guestNetwork } from './slot.ts';
-
-export type Egress = 'internet' | 'none';
+import { spoofGuard } from './spoof-guard.ts';
 
 /** Name of the slot's end of the link to the host. */
 export const uplink = 'up0';
 export const tap = 'tap0';
 
-/** Matches questions to a name server. */
-export const toNames = 'meta l4proto { tcp, udp } th dport 53';
+/** How refusals are answered, so that an application fails at once rather than after its timeout. */
+export const refusal = 'reject with icmp type admin-prohibited';
 
-/** Connections one guest may hold open outside; keeps one guest from filling the host's connection table. */
-const maxEgressConnections = 4096;
+/** Protocols that may go outside, as nft matches them. */
+export const carried = ({ udp }: Reach): string => (udp ? '{ tcp, udp }' : 'tcp');
 
-/** nft script of one slot. Needs the tap to exist. `resolver` is a name server of the host's that guests may ask, through their gateway. */
-export function slotRules(link: SlotLink, egress: Egress, resolver?: string): string {
-  const out = egress === 'internet';
-  return `${spoofGuard()}
+/**
+ * nft script of one slot. Needs the tap to exist. An image build may run in a slot too, in the place of a guest: what its processes send
+ * comes through `output` and meets the same rules.
+ */
+export function slotRules(link: SlotLink, reach: Reach, limits: SlotLimits): string {
+  const out = reach.egress === 'internet';
+  const { guestAddress, gatewayAddress, relayPort } = guestNetwork;
+  return `${spoofGuard(tap)}
 table inet wb {
   chain relay_in {
     type nat hook prerouting priority dstnat; policy accept;
-    iifname "${uplink}" ip saddr ${link.hostAddress} ip daddr ${link.slotAddress} tcp dport ${guestNetwork.relayPort} dnat ip to ${guestNetwork.guestAddress}:${guestNetwork.relayPort}
-${out && resolver ? `    iifname "${tap}" ip daddr ${guestNetwork.gatewayAddress} ${toNames} dnat ip to ${resolver}\n` : ''}  }
+    iifname "${uplink}" ip saddr ${link.hostAddress} ip daddr ${link.slotAddress} tcp dport ${relayPort} dnat ip to ${guestAddress}:${relayPort}
+    iifname "${tap}" jump names
+  }
+  chain own_names {
+    type nat hook output priority -100; policy accept;
+    jump names
+  }
+  chain names {
+${reach.resolver ? nameRules(reach.resolver) : ''}  }
   chain translate_out {
     type nat hook postrouting priority srcnat; policy accept;
-    oifname "${tap}" snat ip to ${guestNetwork.gatewayAddress}
+    oifname "${tap}" snat ip to ${gatewayAddress}
     oifname "${uplink}" snat ip to ${link.slotAddress}
   }
   chain input {
     type filter hook input priority filter; policy drop;
-${out ? buildRules() : ''}  }
+    iifname "lo" accept
+    iifname "${uplink}" ct direction reply ct state established,related accept
+    iifname "${tap}" ${refusal}
+  }
+  chain output {
+    type filter hook output priority filter; policy drop;
+    meta nfproto ipv6 drop
+    ct state established,related accept
+${reach.resolver ? `    ip daddr ${reach.resolver.address} jump egress\n` : ''}    oifname { "lo", "${tap}" } accept
+    oifname "${uplink}" jump egress
+  }
   chain forward {
     type filter hook forward priority filter; policy drop;
     meta nfproto ipv6 drop
     ct state established,related accept
     ct state invalid drop
     iifname "${uplink}" oifname "${tap}" ct status dnat accept
-${out ? egressRules(resolver) : ''}  }
-}
-`;
-}
-
-/** Image builds run in a slot too, in place of a guest: their own loopback, and answers to what they asked for. */
-function buildRules(): string {
-  return `    iifname "lo" accept
-    iifname "${uplink}" ct direction reply ct state established accept
-`;
-}
-
-/** Drops every frame that is not from the guest's own MAC and address, before anything else in the kernel sees it; with it IPv6 and VLANs. */
-function spoofGuard(): string {
-  const { guestMac, gatewayMac, guestAddress, gatewayAddress } = guestNetwork;
-  return `table netdev wb {
-  chain guest {
-    type filter hook ingress device "${tap}" priority -500; policy drop;
-    ether saddr ${guestMac} ether daddr ${gatewayMac} ip saddr ${guestAddress} accept
-    ether saddr ${guestMac} arp saddr ether ${guestMac} arp saddr ip ${guestAddress} arp daddr ip ${gatewayAddress} accept
+    iifname "${tap}" oifname "${uplink}" jump egress
+    iifname "${tap}" ${refusal}
   }
-}`;
-}
-
-// Refusals are answered, so that an application fails at once rather than after its connect timeout.
-function egressRules(resolver: string | undefined): string {
-  return `${resolver ? `    iifname "${tap}" oifname "${uplink}" ip daddr ${resolver} ${toNames} accept\n` : ''}    iifname "${tap}" ip daddr { ${unreachableForGuests.join(', ')} } reject with icmp type admin-prohibited
-    iifname "${tap}" ct count over ${maxEgressConnections} drop
-    iifname "${tap}" oifname "${uplink}" accept
+${out ? egressRules(reach, limits) : chain('egress', [refusal])}}
 `;
 }
+
+/** Questions to the gateway are answered by our resolver. */
+function nameRules({ address, udpPort, tcpPort }: ResolverPlace): string {
+  const { gatewayAddress } = guestNetwork;
+  return `    ip daddr ${gatewayAddress} udp dport 53 dnat ip to ${address}:${udpPort}
+    ip daddr ${gatewayAddress} tcp dport 53 dnat ip to ${address}:${tcpPort}
+`;
+}
+
+/** Only what begins a connection comes here. A TCP packet of an unknown connection (one from before a sleep) is told so. */
+function egressRules(reach: Reach, limits: SlotLimits): string {
+  const { resolver, allowedRanges } = reach;
+  const { openConnections, newConnectionsPerSecond, newConnectionsBurst } = limits;
+  const asks = resolver ? `ip daddr ${resolver.address} udp dport ${resolver.udpPort}` : '';
+  const rules = [
+    ...(asks
+      ? [
+          `${asks} limit rate over ${questionsPerSecond}/second burst ${questionsBurst} packets counter drop comment "questions"`,
+          `${asks} accept`,
+        ]
+      : []),
+    `meta l4proto != ${carried(reach)} ${refusal}`,
+    ...(resolver ? [`ip daddr ${resolver.address} tcp dport ${resolver.tcpPort} goto open`] : []),
+    ...(allowedRanges.length > 0 ? [`ip daddr { ${allowedRanges.join(', ')} } goto open`] : []),
+    `ip daddr { ${unreachableForGuests.join(', ')} } ${refusal}`,
+    'goto open',
+  ];
+  const open = [
+    'tcp flags & (fin | syn | rst | ack) != syn reject with tcp reset',
+    `limit rate over ${newConnectionsPerSecond}/second burst ${newConnectionsBurst} packets counter drop comment "new connections"`,
+    `ct count over ${openConnections} counter ${refusal} comment "open connections"`,
+    'accept',
+  ];
+  return `${chain('open', open)}${chain('egress', rules)}`;
+}
+
+const chain = (name: string, rules: readonly string[]): string =>
+  `  chain ${name} {\n${rules.map((rule) => `    ${rule}\n`).join('')}  }\n`;

@@ -6,7 +6,6 @@ import { openContainerStore } from '../build/storage.ts';
 import type { NodeClient } from '../contract/node-api.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
-import { hostResolver } from '../net/host-resolver.ts';
 import { createSlotPool } from '../net/slot-pool.ts';
 import { createFakeDriver } from '../vmm/fake/fake-driver.ts';
 import { createQemuDriver } from '../vmm/qemu/qemu-driver.ts';
@@ -22,6 +21,10 @@ export interface NodeSettings extends CapacitySettings {
   driver: 'qemu' | 'fake';
   accelerator: 'auto' | 'tcg' | 'kvm';
   egress: 'internet' | 'none';
+  /** Whether that includes UDP; default false. */
+  egressUdp?: boolean;
+  /** Private networks (CIDR) that guests may reach; default none. */
+  allowedPrivateRanges?: readonly string[];
   /** MicroVMs that run at once on this host. */
   maxRunning: number;
   /** Slots prepared ahead. */
@@ -48,7 +51,14 @@ export async function openNode(settings: NodeSettings, clock: Clock, log: Log): 
     });
   }
   const toolkit = (name: string): string => join(settings.toolkitDirectory, name);
-  const { accelerator, egress, maxRunning: max, preparedSlots: size } = settings;
+  const {
+    accelerator,
+    egress,
+    egressUdp = false,
+    allowedPrivateRanges = [],
+    maxRunning: max,
+    preparedSlots: size,
+  } = settings;
   const driver = await createQemuDriver({
     accelerator,
     guestDirectory: toolkit('guest'),
@@ -56,13 +66,13 @@ export async function openNode(settings: NodeSettings, clock: Clock, log: Log): 
     clock,
   });
   const store = await openContainerStore(toolkit('containers'));
-  const resolver = await hostResolver();
   const slots = await createSlotPool({
-    resolver,
     instance,
     size,
     max,
     egress,
+    egressUdp,
+    allowedPrivateRanges,
     tapOwner: (index) => firstVmmUid + index,
     clock,
     log,

@@ -20,14 +20,14 @@ export function udpFrame(to: string, port: number, text: string, from: Sender = 
   return ethernet(mac, 0x0800, ipv4(address, to, 17, Buffer.concat([header, payload])));
 }
 
-/** The first packet of a TCP connection to `to`:`port`. */
-export function synFrame(to: string, port: number, from: Sender = {}): Buffer {
+/** The first packet of a TCP connection to `to`:`port`; with other `flags`, one from the middle of it. */
+export function synFrame(to: string, port: number, from: Sender = {}, flags = 2): Buffer {
   const { mac, address } = { ...guest, ...from };
   const header = Buffer.alloc(20);
   header.writeUInt16BE(41_000, 0);
   header.writeUInt16BE(port, 2);
   header.writeUInt32BE(1000, 4);
-  header.writeUInt16BE(0x5002, 12);
+  header.writeUInt16BE(0x5000 | flags, 12);
   header.writeUInt16BE(64_000, 14);
   const pseudo = Buffer.concat([octets(address), octets(to), Buffer.from([0, 6, 0, 20])]);
   header.writeUInt16BE(checksum(Buffer.concat([pseudo, header])), 16);
@@ -94,3 +94,30 @@ function checksum(data: Buffer): number {
 
 const octets = (address: string): Buffer => Buffer.from(address.split('.').map(Number));
 const macBytes = (mac: string): Buffer => Buffer.from(mac.replaceAll(':', ''), 'hex');
+
+/** `frame` with a VLAN tag. */
+export function taggedFrame(frame: Buffer, type: number, id: number): Buffer {
+  const tag = Buffer.from([type >> 8, type & 255, id >> 8, id & 255]);
+  return Buffer.concat([frame.subarray(0, 12), tag, frame.subarray(12)]);
+}
+
+/** `frame` with other fragment flags and offset. */
+export function fragmentFrame(frame: Buffer, fragment: number): Buffer {
+  const copy = Buffer.from(frame);
+  copy.writeUInt16BE(fragment, 20);
+  copy.writeUInt16BE(0, 24);
+  copy.writeUInt16BE(checksum(copy.subarray(14, 34)), 24);
+  return copy;
+}
+
+/** A UDP datagram with an IP option, a source route to `to`. */
+export function optionsFrame(to: string): Buffer {
+  const plain = udpFrame(to, 7777, 'odd');
+  const header = Buffer.concat([plain.subarray(14, 34), Buffer.from([0x83, 7, 4]), octets(to), Buffer.from([0])]);
+  const payload = plain.subarray(34);
+  header[0] = 0x47;
+  header.writeUInt16BE(header.length + payload.length, 2);
+  header.writeUInt16BE(0, 10);
+  header.writeUInt16BE(checksum(header), 10);
+  return Buffer.concat([plain.subarray(0, 14), header, payload]);
+}

@@ -11,8 +11,7 @@ export const lanAddress = '192.168.213.1';
 export interface SmallInternet extends AsyncDisposable {
   /** Says `udp PEER TEXT` and `tcp PEER`. */
   servers: NetworkHelper;
-  /** The same on port 53, as a name server would be. */
-  names: NetworkHelper;
+  namespace: string;
 }
 
 export async function startSmallInternet(port: number): Promise<SmallInternet> {
@@ -34,12 +33,10 @@ export async function startSmallInternet(port: number): Promise<SmallInternet> {
     await ip([...addresses.map((address) => `addr add ${address} dev out0`), 'link set out0 up'], ['-n', namespace]);
     await ip([metadataAddress, lanAddress].map((address) => `route add ${address} via ${publicAddress}`));
     const servers = await NetworkHelper.start(namespace, 'listen', `${port}`);
-    const names = await NetworkHelper.start(namespace, 'listen', '53');
     return {
       servers,
-      names,
+      namespace,
       async [Symbol.asyncDispose]() {
-        await names[Symbol.asyncDispose]();
         await servers[Symbol.asyncDispose]();
         await stop();
       },
