@@ -33,7 +33,7 @@ export async function startOwnServer(
   const args = ['serve', '--data', data, ...ports, '--accel', options.accel, '--log', 'info'];
   const log = await open(logPath, 'w', 0o600);
   // A group of its own: Ctrl-C is for the demo, which first ends its MicroVMs. The channel tells the server if the demo dies.
-  const child = spawn(process.execPath, [join(root, 'cli', 'waterbear.ts'), ...args], {
+  const child = spawn(join(root, 'bin', 'waterbear'), args, {
     stdio: ['ignore', log.fd, log.fd, 'ipc'],
     detached: true,
     env: { ...around.env },

@@ -1,102 +1,61 @@
-// launch NETNS TAP UID GROUP -- COMMAND ARG...
+// launch WORD=VALUE... -- COMMAND ARG...
 //
-// Becomes COMMAND as an unprivileged user inside a network namespace, with the namespace's tap already open, because
-// Node can do none of this: enter a namespace, open a tap (an ioctl), or set no_new_privs. The process id and the
-// inherited descriptors stay. NETNS is a path or "-"; TAP is a name or "-"; the tap becomes
-// descriptor 9. GROUP is one group beside the user's own (that of /dev/kvm), or "-".
+// Becomes COMMAND inside a jail: a network namespace with its tap open as descriptor 9, a root of its own with only the named
+// files, limits, a user without any right. Node can do none of this. The process id and the inherited descriptors stay.
+// The words are in plan.go. Every step that fails ends the launcher with 125 and the step's name.
 package main
 
 import (
 	"fmt"
 	"os"
 	"runtime"
-	"strconv"
 	"syscall"
-	"unsafe"
 )
 
-const (
-	tapDescriptor  = 9
-	sysSetns       = 308
-	cloneNewNet    = 0x40000000
-	prSetNoNewPriv = 38
-	tunSetIff      = 0x400454ca
-	iffTap         = 0x0002
-	iffNoPi        = 0x1000
-	iffVnetHdr     = 0x4000
-)
+const sysCloseRange = 436
 
-func fail(what string, err error) {
-	fmt.Fprintf(os.Stderr, "launch: %s: %v\n", what, err)
-	os.Exit(125)
-}
-
-func enter(path string) {
-	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+// check ends the launcher, which has started nothing yet, when a step failed.
+func check(step string, err error) {
 	if err != nil {
-		fail("open "+path, err)
-	}
-	if _, _, errno := syscall.RawSyscall(sysSetns, uintptr(fd), cloneNewNet, 0); errno != 0 {
-		fail("enter "+path, errno)
+		fmt.Fprintf(os.Stderr, "launch: %s: %v\n", step, err)
+		os.Exit(125)
 	}
 }
 
-func openTap(name string) {
-	fd, err := syscall.Open("/dev/net/tun", syscall.O_RDWR|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		fail("open /dev/net/tun", err)
+// call is a system call on this thread, the only one that outlives exec.
+func call(number, a, b, c uintptr) error {
+	if _, _, errno := syscall.RawSyscall(number, a, b, c); errno != 0 {
+		return errno
 	}
-	var request [40]byte
-	copy(request[:15], name)
-	*(*uint16)(unsafe.Pointer(&request[16])) = iffTap | iffNoPi | iffVnetHdr
-	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), tunSetIff, uintptr(unsafe.Pointer(&request[0]))); errno != 0 {
-		fail("attach to tap "+name, errno)
-	}
-	if err := syscall.Dup3(fd, tapDescriptor, 0); err != nil {
-		fail("keep the tap", err)
-	}
-	syscall.Close(fd)
-}
-
-func drop(uid int, groups []int) {
-	if err := syscall.Setgroups(groups); err != nil {
-		fail("drop groups", err)
-	}
-	if err := syscall.Setresgid(uid, uid, uid); err != nil {
-		fail("set gid", err)
-	}
-	if err := syscall.Setresuid(uid, uid, uid); err != nil {
-		fail("set uid", err)
-	}
-	if _, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, prSetNoNewPriv, 1, 0); errno != 0 {
-		fail("set no_new_privs", errno)
-	}
-}
-
-func number(name, text string) int {
-	value, err := strconv.Atoi(text)
-	if err != nil || value <= 0 {
-		fail(name, fmt.Errorf("%q is not a positive number", text))
-	}
-	return value
+	return nil
 }
 
 func main() {
+	// Namespaces, capabilities and filters are set for one thread; exec keeps those of the thread that calls it.
 	runtime.LockOSThread()
-	if len(os.Args) < 7 || os.Args[5] != "--" {
-		fmt.Fprintln(os.Stderr, "usage: launch NETNS TAP UID GROUP -- COMMAND ARG...")
-		os.Exit(125)
+	plan, command := readPlan(os.Args[1:])
+	check("close other descriptors", call(sysCloseRange, uintptr(plan.keepBelow), ^uintptr(0)>>32, 0))
+	if plan.netns != "" {
+		enterNetwork(plan.netns)
 	}
-	uid, groups := number("uid", os.Args[3]), []int{}
-	if os.Args[4] != "-" {
-		groups = append(groups, number("group", os.Args[4]))
+	if plan.tap != "" {
+		openTap(plan.tap)
 	}
-	if os.Args[1] != "-" {
-		enter(os.Args[1])
+	// When the host runs out of memory, a VM goes before the server does.
+	check("raise oom_score_adj", writeFile("/proc/self/oom_score_adj", "500"))
+	enterRoot(plan)
+	setLimits(plan)
+	dropRights(plan)
+	filterSystemCalls()
+	check("start "+command[0], syscall.Exec(command[0], command, os.Environ()))
+}
+
+func writeFile(path, text string) error {
+	fd, err := syscall.Open(path, syscall.O_WRONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return err
 	}
-	if os.Args[2] != "-" {
-		openTap(os.Args[2])
-	}
-	drop(uid, groups)
-	fail("start "+os.Args[6], syscall.Exec(os.Args[6], os.Args[6:], os.Environ()))
+	defer syscall.Close(fd)
+	_, err = syscall.Write(fd, []byte(text))
+	return err
 }

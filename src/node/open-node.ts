@@ -59,13 +59,14 @@ export async function openNode(settings: NodeSettings, clock: Clock, log: Log): 
     maxRunning: max,
     preparedSlots: size,
   } = settings;
+  const store = await openContainerStore(toolkit('containers'));
   const driver = await createQemuDriver({
     accelerator,
     guestDirectory: toolkit('guest'),
     toolDirectory: toolkit('bin'),
+    instance,
     clock,
   });
-  const store = await openContainerStore(toolkit('containers'));
   const slots = await createSlotPool({
     instance,
     size,
@@ -76,6 +77,9 @@ export async function openNode(settings: NodeSettings, clock: Clock, log: Log): 
     tapOwner: (index) => firstVmmUid + index,
     clock,
     log,
+  }).catch(async (error: unknown) => {
+    await driver[Symbol.asyncDispose]();
+    throw error;
   });
   const readiness = { graceMs: 30_000, intervalMs: 100 };
   try {
@@ -95,6 +99,7 @@ export async function openNode(settings: NodeSettings, clock: Clock, log: Log): 
     return { ...node, close };
   } catch (error) {
     await slots[Symbol.asyncDispose]();
+    await driver[Symbol.asyncDispose]();
     throw error;
   }
 }

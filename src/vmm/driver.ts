@@ -40,17 +40,25 @@ export interface AppPlan {
   allCapabilities: boolean;
 }
 
+/** What one VM may take of the host's processors. */
+export interface CpuShare {
+  /** Against other VMs when the host is busy, as in cgroup v2: 1–10000, 100 for one baseline processor. */
+  weight: number;
+  /** Processors it may use at most, on average over a scheduling period; fractions count. */
+  max: number;
+}
+
 export interface BootOrder {
   /** Empty directory of this VM alone, for sockets and temporary files. */
   runDirectory: string;
   /** Empty directory that becomes the image: the driver puts the root disk, the initialization layer and, at `saveImage`, the snapshot there. */
   image: string;
   size: MachineSize;
+  /** Absent: no cap. */
+  cpu?: CpuShare;
   /** Root disk as the build made it, raw ext4; the driver keeps its own packed copy in `image`. Empty: no disk. */
   rootDisk: string;
   wire?: Wire;
-  /** Absent: no cap. */
-  cpu?: CpuShare;
   /** Gets the console (kernel, agent, application output) as it comes. */
   onConsole?: (text: Buffer) => void;
   signal?: AbortSignal;
@@ -64,9 +72,9 @@ export interface RestoreOrder {
   snapshot?: string;
   /** Directory that holds the VM's own disk layers; a new layer is made there. */
   disks: string;
-  wire?: Wire;
   /** Absent: no cap. */
   cpu?: CpuShare;
+  wire?: Wire;
   freshness: Freshness;
   onConsole?: (text: Buffer) => void;
   signal?: AbortSignal;

@@ -105,8 +105,43 @@ describe('a VM under KVM, without disk and network', () => {
     expect(report.damaged).toBe('snapshot_corrupt');
   });
 
-  test('no memory file outlives the driver', () => {
+  test('no memory file and no cgroup outlives the driver', () => {
     expect(report.memoryFilesLeft).toBe(0);
+    expect(report.groupsLeft).toEqual([]);
+  });
+
+  test('every VMM is in a cgroup of version 2 with its limits', () => {
+    const groups = Object.values(report.lives).map(({ jail }) => jail.cgroup);
+    expect(new Set(groups).size).toBe(groups.length);
+    for (const { jail } of Object.values(report.lives)) {
+      expect(jail.cgroup).toMatch(/^\/waterbear-kvm\/(boot|first|second)-\d+$/);
+      expect(jail.limits).toEqual({
+        'memory.max': String((2 * 256 + 256) << 20),
+        'pids.max': '81',
+        'cpu.max': '250000 100000',
+        'cpu.max.burst': '250000',
+        'cpu.weight': '50',
+      });
+    }
+  });
+
+  test('every VMM is jailed, also where the host runs from an initramfs; of the devices it has /dev/kvm', () => {
+    for (const [name, { jail }] of Object.entries(report.lives)) {
+      const run = { booted: 'boot', first: 'first', second: 'second', woken: 'first' }[name];
+      expect(jail.mounts).toEqual([
+        '/ ro,nosuid,nodev,noexec tmpfs',
+        '/dev/kvm rw,nosuid,noexec host',
+        '/lib/x86_64-linux-gnu ro,nosuid,nodev host',
+        '/lib64 ro,nosuid,nodev host',
+        '/proc ro,nosuid,nodev,noexec proc',
+        `/run/${run} rw,nosuid,nodev,noexec tmpfs`,
+        '/usr/bin/qemu-system-x86_64 ro,nosuid,nodev host',
+        '/usr/share/qemu ro,nosuid,nodev host',
+      ]);
+      expect(jail.root).toEqual(['dev', 'lib', 'lib64', 'proc', 'run', 'usr']);
+      expect(jail.status).toMatchObject({ CapBnd: '0000000000000000', NoNewPrivs: '1', Seccomp: '2', Groups: '' });
+      expect(jail.status.Uid?.split(' ')).toEqual(['65534', '65534', '65534', '65534']);
+    }
   });
 });
 

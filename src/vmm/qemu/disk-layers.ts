@@ -1,6 +1,6 @@
 // The disk of a VM: a chain of copy-on-write layers, lowest first. Root disk ← what initialization wrote ← one layer per waking time.
 import { constants } from 'node:fs';
-import { copyFile, rm } from 'node:fs/promises';
+import { chmod, copyFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '../../lib/process.ts';
 
@@ -18,6 +18,8 @@ export async function createImageLayers(rawDisk: string, image: string): Promise
   for (const name of [imageLayers.init, imageLayers.empty]) {
     await run('qemu-img', ['create', '-q', '-f', 'qcow2', join(image, name), size]);
   }
+  // Ours alone from the start, whatever the umask.
+  for (const name of Object.values(imageLayers)) await chmod(join(image, name), 0o600);
 }
 
 /** Name of the layer above `existing` ones. */

@@ -1,11 +1,11 @@
 // QEMU gets open files, not paths: its user can read none of the directories they are in.
-import { closeSync, openSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, fstatSync, openSync } from 'node:fs';
+import { Fault } from '../../lib/errors.ts';
 import type { DiskLayer, LaunchPlan } from './machine-shape.ts';
 
 export interface InheritedFiles {
   /** By descriptor number, from 0. */
-  stdio: ('ignore' | number)[];
+  stdio: ('ignore' | 'pipe' | number)[];
   /** Under the names that QEMU knows them by. */
   layers: DiskLayer[];
   kernel: LaunchPlan['kernel'] | undefined;
@@ -16,7 +16,6 @@ export interface InheritedFiles {
 }
 
 export interface FilePlan {
-  runDirectory: string;
   memoryFd: number;
   statePath?: string;
   layers: DiskLayer[];
@@ -26,12 +25,20 @@ export interface FilePlan {
 /** 3 is the memory, 4 the device state (machine-shape.ts), 9 the tap (host/launch). */
 const firstFreeDescriptor = 10;
 
-/** Opens everything. Throws, with nothing left open, when a file is missing. */
+/** What other VMs or a later life start from must be out of reach of any VMM's user, whatever a crash left. */
+function checkOurs(file: string, fd: number): void {
+  const { uid, mode } = fstatSync(fd);
+  if (uid === process.getuid?.() && (mode & 0o022) === 0) return;
+  throw new Fault('snapshot_corrupt', { file, why: 'others than the server could have written it' });
+}
+
+/** Opens everything. Throws, with nothing left open, when a file is missing, or `snapshot_corrupt` when a lower layer is not ours alone. */
 export function inheritFiles(plan: FilePlan): InheritedFiles {
   const opened: number[] = [];
-  const stdio: (number | undefined)[] = [];
-  const hand = (path: string, flags: 'r' | 'r+' | 'w', at = Math.max(firstFreeDescriptor, stdio.length)): number => {
-    const fd = openSync(path, flags, 0o600);
+  // A pipe for what it says: a file could be made to grow.
+  const stdio: ('pipe' | number | undefined)[] = [undefined, undefined, 'pipe'];
+  const hand = (path: string, flags: 'r' | 'r+', at = Math.max(firstFreeDescriptor, stdio.length)): number => {
+    const fd = openSync(path, flags);
     opened.push(fd);
     stdio[at] = fd;
     return at;
@@ -40,7 +47,6 @@ export function inheritFiles(plan: FilePlan): InheritedFiles {
     for (const fd of opened.splice(0)) closeSync(fd);
   };
   try {
-    hand(join(plan.runDirectory, 'qemu.log'), 'w', 2);
     stdio[3] = plan.memoryFd;
     if (plan.statePath) hand(plan.statePath, 'r', 4);
     const addFds: string[] = [];
@@ -49,6 +55,7 @@ export function inheritFiles(plan: FilePlan): InheritedFiles {
       for (const flags of writable ? (['r+', 'r'] as const) : (['r'] as const)) {
         addFds.push('-add-fd', `fd=${hand(path, flags)},set=${set}`);
       }
+      if (!writable) checkOurs(path, opened.at(-1) ?? -1);
       return { path: `/dev/fdset/${set}`, writable };
     });
     const named = (path: string): string => `/proc/self/fd/${hand(path, 'r')}`;

@@ -5,11 +5,14 @@ import type { Clock } from '../../lib/clock.ts';
 import { describe, Fault, isFault } from '../../lib/errors.ts';
 import { printable } from '../../lib/printable.ts';
 import { startStopwatch } from '../../lib/stopwatch.ts';
+import { openCgroupTree } from '../cgroup/cgroup-tree.ts';
 import type { Accelerator, BootOrder, CompactOrder, Driver, Machine, RestoreOrder } from '../driver.ts';
 import { GuestClient } from '../guest-client.ts';
 import { createImageLayers, imageLayers } from './disk-layers.ts';
-import { type ChosenAccelerator, chooseAccelerator, describeEngine, qemuBinary } from './host-engine.ts';
+import { chooseAccelerator, describeEngine, qemuBinary } from './host-engine.ts';
 import { ImageCache } from './image-cache.ts';
+import type { Jail } from './jail.ts';
+import { jailFiles } from './jail-files.ts';
 import type { EngineRecord } from './manifest.ts';
 import { createMemoryFile } from './memfd.ts';
 import { mergeLayers } from './merge-layers.ts';
@@ -32,6 +35,8 @@ export interface QemuDriverOptions {
   guestDirectory: string;
   /** `launch` and `seal`, as set-up makes them. */
   toolDirectory: string;
+  /** Names the cgroups of this server's VMs: different for every server on this machine, the same after its restart. */
+  instance: string;
   clock: Clock;
   /** Images kept loaded while nothing uses them. */
   idleImages?: number;
@@ -45,25 +50,33 @@ const consoleCharacters = 2_000;
 export async function createQemuDriver(options: QemuDriverOptions): Promise<Driver> {
   const chosen = await chooseAccelerator(options.accelerator);
   const engine = await describeEngine(chosen.accelerator);
-  return new QemuDriver(options, chosen, engine);
+  const files = await jailFiles(qemuBinary);
+  const { accelerator, kvmGroup } = chosen;
+  // Group 0 needs no mention: the device is then open to everyone.
+  const device = { path: '/dev/kvm', ...(kvmGroup ? { group: kvmGroup } : {}) };
+  const cgroups = await openCgroupTree({ instance: options.instance });
+  const launcher = join(options.toolDirectory, 'launch');
+  const jail = { launcher, files, cgroups, ...(accelerator === 'kvm' ? { device } : {}) };
+  return new QemuDriver(options, accelerator, jail, engine);
 }
 
 class QemuDriver implements Driver {
   readonly name = 'qemu';
   readonly accelerator: Accelerator;
-  readonly #kvmGroup: number | undefined;
+  readonly #jail: Jail;
   readonly #options: QemuDriverOptions;
   readonly #engine: (network: EngineRecord['network']) => EngineRecord;
   readonly #images: ImageCache;
 
   constructor(
     options: QemuDriverOptions,
-    chosen: ChosenAccelerator,
+    accelerator: Accelerator,
+    jail: Jail,
     engine: (network: EngineRecord['network']) => EngineRecord,
   ) {
     this.#options = options;
-    this.accelerator = chosen.accelerator;
-    this.#kvmGroup = chosen.kvmGroup;
+    this.accelerator = accelerator;
+    this.#jail = jail;
     this.#engine = engine;
     this.#images = new ImageCache(join(options.toolDirectory, 'seal'), engine, options.idleImages ?? 4);
   }
@@ -206,19 +219,17 @@ class QemuDriver implements Driver {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#images.close();
+    await this.#jail.cgroups.close();
   }
 
   #plan(order: BootOrder | RestoreOrder) {
-    const { runDirectory, wire } = order;
-    const launcher = join(this.#options.toolDirectory, 'launch');
-    // Group 0 needs no mention: the device is then open to everyone.
-    const kvmGroup = this.#kvmGroup ? { kvmGroup: this.#kvmGroup } : {};
+    const { runDirectory, wire, cpu } = order;
     return {
       binary: qemuBinary,
-      launcher,
+      jail: this.#jail,
       accelerator: this.accelerator,
       runDirectory,
-      ...kvmGroup,
+      ...(cpu ? { cpu } : {}),
       ...(wire ? { wire } : {}),
     };
   }

@@ -186,11 +186,14 @@ export class QemuMachine implements Machine {
     this.#parts.guest.close();
     this.#parts.process.qmp.close();
     await this.#parts.release();
+    const { outOfMemory } = exit;
     const how = exit.signal ? `signal ${exit.signal}` : `exit code ${exit.exitCode}`;
     const said = exit.errors.trim();
     const died = {
       cause: 'vmm_died',
-      what: `The virtual machine monitor ended with ${how}${said ? `: ${said}` : '.'}`,
+      what: outOfMemory
+        ? 'The virtual machine monitor used more memory than its limit on the host.'
+        : `The virtual machine monitor ended with ${how}${said ? `: ${said}` : '.'}`,
     } as const;
     return { ...(this.#cause ?? died), consoleTail: this.#tail.text() };
   }

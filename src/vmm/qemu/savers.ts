@@ -1,5 +1,6 @@
 // What is written when a VM becomes an image, and when it falls asleep. Files first, synced; the manifest last; then the rename.
-import { chmod, chown, copyFile, mkdir, rename, rm, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { chmod, chown, mkdir, open, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { syncPath } from '../../lib/durable-file.ts';
 import { Fault } from '../../lib/errors.ts';
@@ -16,6 +17,8 @@ import type { Saver } from './qemu-machine.ts';
 import type { VmmProcess } from './vmm-process.ts';
 
 const savedState = 'saved-state';
+/** Some hundred KiB are usual. */
+const maxStateBytes = 8 << 20;
 
 /** What a VM wrote belongs to nobody but us once it is part of a snapshot. */
 async function protect(path: string): Promise<void> {
@@ -23,14 +26,28 @@ async function protect(path: string): Promise<void> {
   await chmod(path, 0o600);
 }
 
-/** Device state without memory; QEMU's user may write only in its run directory, so it is copied from there. */
+/** Device state without memory; QEMU may write only in its scratch directory, so it is copied from there. */
 async function saveDeviceState(vmm: VmmProcess, runDirectory: string, target: string): Promise<void> {
-  const path = join(runDirectory, savedState);
-  await rm(path, { force: true });
-  await vmm.qmp.execute('xen-save-devices-state', { filename: path, live: false });
-  await copyFile(path, target);
-  await protect(target);
-  await rm(path);
+  const seen = join(vmm.scratch, savedState);
+  await rm(seen, { force: true });
+  await vmm.qmp.execute('xen-save-devices-state', { filename: join(runDirectory, savedState), live: false });
+  await writeFile(target, await readUntrusted(seen), { mode: 0o600 });
+  await rm(seen);
+}
+
+/** A file that someone hostile may have put there: no link out of its directory, no pipe to wait on, no endless size. */
+async function readUntrusted(path: string): Promise<Buffer> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    const facts = await file.stat();
+    if (!facts.isFile()) throw new Fault('vmm_failed', { what: 'left something else than a file as its device state' });
+    if (facts.size > maxStateBytes) throw new Fault('too_large', { what: 'The device state', limit: maxStateBytes });
+    const bytes = Buffer.alloc(facts.size);
+    const { bytesRead } = await file.read(bytes, 0, bytes.length, 0);
+    return bytes.subarray(0, bytesRead);
+  } finally {
+    await file.close();
+  }
 }
 
 export interface ImageParts {

@@ -1,24 +1,24 @@
-// One QEMU process: spawned unprivileged inside its slot, its sockets connected, its end watched.
+// One QEMU process: spawned into its jail, its sockets connected, its end watched.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chownSync } from 'node:fs';
-import { chown, mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import type { Socket } from 'node:net';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { pause } from '../../lib/deadline.ts';
 import { Fault } from '../../lib/errors.ts';
+import type { Cgroup } from '../cgroup/cgroup-tree.ts';
+import type { CpuShare } from '../driver.ts';
 import { inheritFiles } from './inherited-files.ts';
+import { groupLimits, type Jail, launcherWords } from './jail.ts';
 import { type DiskLayer, type LaunchPlan, qemuArguments, sockets } from './machine-shape.ts';
 import { connectQmp, connectSoon, type Qmp } from './qmp.ts';
 
 const startDeadlineMs = 30_000;
-/** User of a VM without a slot. */
-const nobody = 65534;
+/** Of what QEMU said, from the end. */
+const keptErrorBytes = 4096;
 
 export interface ProcessPlan extends Omit<LaunchPlan, 'layers'> {
-  /** Group of /dev/kvm, for VMs that use it. */
-  kvmGroup?: number;
-  /** `host/launch`: enters the namespace, opens the tap, drops every right. */
-  launcher: string;
+  jail: Jail;
+  cpu?: CpuShare;
   /** Files from the root disk upwards. */
   layers: DiskLayer[];
   memoryFd: number;
@@ -31,6 +31,8 @@ export interface VmmExit {
   signal: string | undefined;
   /** What QEMU itself said. */
   errors: string;
+  /** The kernel ended it: its cgroup was at its limit. */
+  outOfMemory: boolean;
 }
 
 export interface VmmProcess {
@@ -40,50 +42,47 @@ export interface VmmProcess {
   readonly console: Socket;
   readonly log: Socket;
   readonly exited: Promise<VmmExit>;
+  /** Its scratch directory as seen from here, while it lives. What is in it is its own: nothing of it can be trusted. */
+  readonly scratch: string;
   /** SIGKILL; resolves when the process is gone. */
   kill(): Promise<void>;
 }
 
 /** Starts QEMU and connects to it. On failure nothing is left but the run directory, which belongs to the caller. */
 export async function startVmm(plan: ProcessPlan, signal?: AbortSignal): Promise<VmmProcess> {
-  await prepareRunDirectory(plan);
-  const files = inheritFiles(plan);
-  let child: ChildProcess;
-  try {
-    const target = [
-      plan.wire ? `/run/netns/${plan.wire.namespace}` : '-',
-      plan.wire?.tap ?? '-',
-      String(plan.wire?.uid ?? nobody),
-      plan.kvmGroup ? String(plan.kvmGroup) : '-',
-    ];
-    const { layers, kernel, addFds, stdio } = files;
-    const command = [plan.binary, ...addFds, ...qemuArguments({ ...plan, layers, ...(kernel ? { kernel } : {}) })];
-    child = spawn(plan.launcher, [...target, '--', ...command], { stdio, detached: true, env: {}, cwd: '/' });
-  } finally {
-    files.close();
-  }
+  await mkdir(plan.runDirectory, { recursive: true, mode: 0o700 });
+  const child = spawnJailed(plan);
+  const grouping = joinGroup(plan, child);
+  grouping.catch(() => {});
   const gone = new AbortController();
-  const exited = watch(child, plan.runDirectory);
+  let ending = false;
+  const exited = watch(child, grouping, () => ending);
   void exited.then(() => gone.abort());
   const kill = async (): Promise<void> => {
+    ending = true;
     child.kill('SIGKILL');
     await exited;
   };
   try {
     const stop = AbortSignal.any([gone.signal, AbortSignal.timeout(startDeadlineMs), ...(signal ? [signal] : [])]);
-    const path = (name: string): string => join(plan.runDirectory, name);
+    const scratch = `/proc/${child.pid}/root${plan.runDirectory}`;
+    const path = (name: string): string => join(scratch, name);
     const qmp = await connectQmp(path(sockets.qmp), stop);
     // QEMU has opened all its sockets before it answers on the monitor.
     const [control, console, log] = await Promise.all(
       [sockets.control, sockets.console, sockets.log].map((name) => connectSoon(path(name), stop)),
     );
+    // Nothing that a guest has made is loaded, let alone run, before the limits hold.
+    await grouping;
     if (!control || !console || !log || child.pid === undefined)
       throw new Fault('internal', { what: 'A VMM without sockets.' });
-    return { pid: child.pid, qmp, control, console, log, exited, kill };
+    return { pid: child.pid, qmp, control, console, log, exited, scratch, kill };
   } catch (cause) {
     const alive = await Promise.race([exited.then(() => false), pause(20).then(() => true)]);
     await kill();
     if (signal?.aborted) throw cause;
+    // Why there is no cgroup says more than what became of the VMM without one.
+    await grouping;
     const { errors } = await exited;
     throw new Fault(
       'vmm_failed',
@@ -93,21 +92,59 @@ export async function startVmm(plan: ProcessPlan, signal?: AbortSignal): Promise
   }
 }
 
-async function prepareRunDirectory(plan: ProcessPlan): Promise<void> {
-  const uid = plan.wire?.uid ?? nobody;
-  await mkdir(plan.runDirectory, { recursive: true, mode: 0o700 });
-  await Promise.all(Object.values(sockets).map((name) => rm(join(plan.runDirectory, name), { force: true })));
-  await chown(plan.runDirectory, uid, uid);
-  for (const layer of plan.layers) if (layer.writable) chownSync(layer.path, uid, uid);
+function spawnJailed(plan: ProcessPlan): ChildProcess {
+  const files = inheritFiles(plan);
+  try {
+    const { layers, kernel, addFds, stdio } = files;
+    const command = [plan.binary, ...addFds, ...qemuArguments({ ...plan, layers, ...(kernel ? { kernel } : {}) })];
+    const words = launcherWords({ ...plan, descriptors: stdio.length });
+    return spawn(plan.jail.launcher, [...words, '--', ...command], { stdio, detached: true, env: {}, cwd: '/' });
+  } finally {
+    files.close();
+  }
 }
 
-function watch(child: ChildProcess, runDirectory: string): Promise<VmmExit> {
+/**
+ * Joining takes as long as half of QEMU's start, so that the two run side by side; the process's threads and children go with it.
+ * Resolves with nothing when the process ended before it could be put anywhere.
+ */
+async function joinGroup(plan: ProcessPlan, child: ChildProcess): Promise<Cgroup | undefined> {
+  const group = await plan.jail.cgroups.create(basename(plan.runDirectory), groupLimits(plan.size, plan.cpu));
+  // Once it has ended, its number may be another's.
+  const alive = child.exitCode === null && child.signalCode === null;
+  try {
+    if (alive && child.pid !== undefined) {
+      await group.join(child.pid);
+      return group;
+    }
+  } catch (error) {
+    child.kill('SIGKILL');
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') {
+      await group.remove();
+      throw error;
+    }
+  }
+  await group.remove();
+  return undefined;
+}
+
+function watch(child: ChildProcess, grouping: Promise<Cgroup | undefined>, ending: () => boolean): Promise<VmmExit> {
+  let said = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    said = (said + text).slice(-keptErrorBytes);
+  });
   return new Promise((resolve) => {
     const done = async (exitCode: number | null, signal: string | null): Promise<void> => {
-      const errors = await readFile(join(runDirectory, 'qemu.log'), 'utf8').catch(() => '');
-      resolve({ exitCode: exitCode ?? undefined, signal: signal ?? undefined, errors: errors.slice(-4096) });
+      const group = await grouping.catch(() => undefined);
+      const outOfMemory = signal === 'SIGKILL' && !ending() && (await group?.outOfMemory()) === true;
+      // Nobody waits for it; closing the tree does, and reports what could not be removed.
+      group?.remove().catch(() => {});
+      resolve({ exitCode: exitCode ?? undefined, signal: signal ?? undefined, errors: said, outOfMemory });
     };
-    child.once('error', (error) => void done(null, error.message));
-    child.once('exit', (exitCode, signal) => void done(exitCode, signal));
+    child.once('error', (error) => {
+      said ||= error.message;
+      void done(null, null);
+    });
+    child.once('close', (exitCode, signal) => void done(exitCode, signal));
   });
 }

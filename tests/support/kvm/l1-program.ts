@@ -5,12 +5,15 @@ import { systemClock } from '../../../src/lib/clock.ts';
 import { isFault } from '../../../src/lib/errors.ts';
 import type { Driver, Machine, RestoreOrder } from '../../../src/vmm/driver.ts';
 import { createQemuDriver } from '../../../src/vmm/qemu/qemu-driver.ts';
-import { type KvmReport, type Life, reportMark, stageMark } from './report.ts';
+import { mountsOf, statusOf } from '../process-facts.ts';
+import { type JailFacts, type KvmReport, type Life, reportMark, stageMark } from './report.ts';
 import { TickReader } from './tick-reader.ts';
 
 const image = '/tmp/image';
 const asleep = '/tmp/asleep';
 const sleptSeconds = 3600;
+/** More than this machine has: the limit is to be seen, not felt. */
+const cpu = { weight: 50, max: 2.5 };
 const stage = (text: string): void => console.log(`${stageMark}${performance.now().toFixed(0)} ms ${text}`);
 
 /** A VM and what is known of it. */
@@ -18,15 +21,30 @@ interface Watched {
   machine: Machine;
   ticks: TickReader;
   kvmObjects: string[];
+  jail: JailFacts;
 }
 
-function watch(machine: Machine, ticks: TickReader): Watched {
+async function jailOf(pid: number): Promise<JailFacts> {
+  const cgroup = readFileSync(`/proc/${pid}/cgroup`, 'utf8').trim().split(':')[2] ?? '';
+  const files = ['memory.max', 'pids.max', 'cpu.max', 'cpu.max.burst', 'cpu.weight'];
+  const limits = files.map((name) => [name, readFileSync(`/sys/fs/cgroup${cgroup}/${name}`, 'utf8').trim()] as const);
+  const root = readdirSync(`/proc/${pid}/root`).sort();
+  return {
+    cgroup,
+    limits: Object.fromEntries(limits),
+    mounts: await mountsOf(pid),
+    root,
+    status: await statusOf(pid),
+  };
+}
+
+async function watch(machine: Machine, ticks: TickReader): Promise<Watched> {
   const links = readdirSync(`/proc/${machine.pid}/fd`).map((fd) => readlinkSync(`/proc/${machine.pid}/fd/${fd}`));
-  return { machine, ticks, kvmObjects: links.filter((link) => link.includes('kvm')) };
+  return { machine, ticks, kvmObjects: links.filter((link) => link.includes('kvm')), jail: await jailOf(machine.pid) };
 }
 
-function lifeOf({ machine, ticks, kvmObjects }: Watched, endStages: Record<string, number>): Life {
-  return { repaired: machine.repaired, stages: machine.stages, kvmObjects, ticks: ticks.ticks, endStages };
+function lifeOf({ machine, ticks, kvmObjects, jail }: Watched, endStages: Record<string, number>): Life {
+  return { repaired: machine.repaired, stages: machine.stages, kvmObjects, jail, ticks: ticks.ticks, endStages };
 }
 
 async function boot(driver: Driver): Promise<Watched> {
@@ -36,6 +54,7 @@ async function boot(driver: Driver): Promise<Watched> {
     runDirectory: '/run/boot',
     image,
     size: { memoryMib: 256, vcpus: 1 },
+    cpu,
     rootDisk: '',
     onConsole: (text) => ticks.take(text),
   });
@@ -56,6 +75,7 @@ function order(name: string, ticks: TickReader, snapshot?: string): RestoreOrder
     runDirectory: `/run/${name}`,
     image,
     disks: `/tmp/disks-${name}`,
+    cpu,
     ...(snapshot === undefined ? {} : { snapshot }),
     freshness: { machineId: 'a'.repeat(32), bootId: '01234567-89ab-cdef-0123-456789abcdef', hostname: name },
     onConsole: (text) => ticks.take(text),
@@ -103,6 +123,7 @@ async function main(): Promise<KvmReport> {
     accelerator: 'kvm',
     guestDirectory: '/wb/guest',
     toolDirectory: '/wb/bin',
+    instance: 'kvm',
     clock: systemClock,
   });
   stage('driver ready');
@@ -138,6 +159,7 @@ async function main(): Promise<KvmReport> {
     damaged,
     sleptSeconds,
     memoryFilesLeft: memoryFiles(),
+    groupsLeft: readdirSync('/sys/fs/cgroup').filter((name) => name.startsWith('waterbear-')),
   };
 }
 

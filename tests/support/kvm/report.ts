@@ -12,12 +12,25 @@ const tick = z.object({
   cameMs: z.number(),
 });
 
+/** The VMM as /proc and its cgroup show it. */
+const jail = z.object({
+  /** Of version 2. */
+  cgroup: z.string(),
+  /** Content of the files of its cgroup. */
+  limits: z.record(z.string(), z.string()),
+  /** `where how kind` of each mount. */
+  mounts: z.array(z.string()),
+  root: z.array(z.string()),
+  status: z.record(z.string(), z.string()),
+});
+
 /** One VM from its boot or restore to its end. */
 const life = z.object({
   repaired: z.array(z.string()),
   stages: z.record(z.string(), z.number()),
   /** Kernel objects of KVM that the VMM's process holds. */
   kvmObjects: z.array(z.string()),
+  jail,
   ticks: z.array(tick).min(1),
   /** Stages of what ended it. */
   endStages: z.record(z.string(), z.number()),
@@ -37,9 +50,12 @@ export const reportSchema = z.object({
   sleptSeconds: z.number(),
   /** Memory files this process still holds after the driver was closed. */
   memoryFilesLeft: z.number(),
+  /** Groups that this driver's tree left. */
+  groupsLeft: z.array(z.string()),
 });
 
 export type Tick = z.infer<typeof tick>;
+export type JailFacts = z.infer<typeof jail>;
 export type Life = z.infer<typeof life>;
 export type KvmReport = z.infer<typeof reportSchema>;
 
