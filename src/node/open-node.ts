@@ -6,6 +6,7 @@ import { openContainerStore } from '../build/storage.ts';
 import type { NodeClient } from '../contract/node-api.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
+import { slotIndexLimit } from '../net/addresses.ts';
 import { createSlotPool } from '../net/slot-pool.ts';
 import { createFakeDriver } from '../vmm/fake/fake-driver.ts';
 import { createQemuDriver } from '../vmm/qemu/qemu-driver.ts';
@@ -31,8 +32,9 @@ export interface NodeSettings extends CapacitySettings {
   preparedSlots: number;
 }
 
-/** Users that VMMs run as: one per slot, none of them in any user database. */
-const firstVmmUid = 900_000;
+/** Users that VMMs run as: one per slot, none of them in any user database, and other ones than those of a second server on this host. */
+const firstVmmUid = (instance: string): number =>
+  1_000_000 + (Number.parseInt(instance, 16) % slotIndexLimit) * slotIndexLimit;
 
 /** Closing the node gives everything back: VMs, slots, tables, memory. */
 export async function openNode(settings: NodeSettings, clock: Clock, log: Log): Promise<NodeClient> {
@@ -74,7 +76,7 @@ export async function openNode(settings: NodeSettings, clock: Clock, log: Log): 
     egress,
     egressUdp,
     allowedPrivateRanges,
-    tapOwner: (index) => firstVmmUid + index,
+    tapOwner: (index) => firstVmmUid(instance) + index,
     clock,
     log,
   }).catch(async (error: unknown) => {

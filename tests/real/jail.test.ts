@@ -4,15 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { run } from '../../src/lib/process.ts';
 import { instanceOf } from '../../src/node/layout.ts';
-import {
-  cgroupOf,
-  type Descriptor,
-  descriptorsOf,
-  limitsOf,
-  mountsOf,
-  namespaceOf,
-  statusOf,
-} from '../support/process-facts.ts';
+import { cgroupOf, factsOf, limitMemory } from '../support/cgroup-facts.ts';
+import { type Descriptor, descriptorsOf, limitsOf, mountsOf, namespaceOf, statusOf } from '../support/process-facts.ts';
 import { ask, buildOrder, projectZip, type RealNode, startRealNode } from '../support/real-node.ts';
 
 const memoryMib = 512;
@@ -55,7 +48,7 @@ test('it is a user of its own, with no group and no capability, now or ever', as
   for (const pid of pids) {
     const status = await statusOf(pid);
     const uid = status.Uid?.split(' ')[0] ?? '';
-    expect(Number(uid)).toBeGreaterThanOrEqual(900_000);
+    expect(Number(uid)).toBeGreaterThanOrEqual(1_000_000);
     users.add(uid);
     for (const ids of [status.Uid, status.Gid]) expect(ids?.split(' ')).toEqual([uid, uid, uid, uid]);
     expect(status.Groups).toBe('');
@@ -110,23 +103,25 @@ test('its namespaces are neither ours nor its neighbour’s', async () => {
   }
 });
 
-test('all its threads are in a cgroup with its limits', async () => {
-  const limits: Record<string, [file: string, value: string]> = {
-    memory: ['memory.limit_in_bytes', String((2 * memoryMib + 256) << 20)],
-    pids: ['pids.max', '81'],
-    cpu: ['cpu.cfs_quota_us', '-1'],
+test('all its threads are in a cgroup with its limits, those of its size among them', async () => {
+  const memoryMax = String((2 * memoryMib + 256) << 20);
+  const limits = {
+    memory: { memoryMax },
+    pids: { pidsMax: '81' },
+    // A quarter of a processor, and four times that while others leave it.
+    cpu: { cpuMax: '100000 100000', cpuWeight: '25' },
   };
-  for (const [controller, [file, value]] of Object.entries(limits)) {
+  for (const [controller, expected] of Object.entries(limits)) {
     const group = await cgroupOf(pids[0], controller);
     expect(group).toContain(`/waterbear-${instance}/m-jailed-one-`);
-    expect((await readFile(join(group, file), 'utf8')).trim()).toBe(value);
+    expect(await factsOf(group)).toMatchObject(expected);
     for (const thread of await readdir(`/proc/${pids[0]}/task`))
       expect(await cgroupOf(`${pids[0]}/task/${thread}`, controller)).toBe(group);
     expect(await cgroupOf(pids[1], controller)).not.toBe(group);
     expect(await cgroupOf('self', controller)).not.toContain(instance);
   }
-  const memory = await cgroupOf(pids[0], 'memory');
-  expect((await readFile(join(memory, 'memory.memsw.limit_in_bytes'), 'utf8')).trim()).toBe(limits.memory?.[1]);
+  const { swapMax } = await factsOf(await cgroupOf(pids[0], 'memory'));
+  expect([undefined, '0', memoryMax]).toContain(swapMax);
 });
 
 test('its resource limits leave no room', async () => {
@@ -213,9 +208,7 @@ test('one that needs more memory than its limit is ended, and the reason says so
   expect(group).toContain(`/waterbear-${instance}/`);
   const ended = endOf(name);
   // As if its limit had been where it stands now.
-  const used = Number(await readFile(join(group, 'memory.usage_in_bytes'), 'utf8'));
-  for (const file of ['memory.limit_in_bytes', 'memory.memsw.limit_in_bytes'])
-    await writeFile(join(group, file), String(used + (1 << 20)), { flag: 'r+' });
+  await limitMemory(group, Number((await factsOf(group)).memoryCurrent) + (1 << 20));
   const touch = async (): Promise<void> => {
     for (let i = 0; i < 50; i++) await ask(host.node, name, '/', 'x'.repeat(60_000));
   };

@@ -1,4 +1,4 @@
-// What /proc says of a process from outside: users, rights, mounts, limits, descriptors, cgroups.
+// What /proc says of a process from outside: users, rights, mounts, limits, descriptors.
 import { readdir, readFile, readlink } from 'node:fs/promises';
 
 /** Fields of /proc/PID/status by name. */
@@ -55,13 +55,6 @@ export async function descriptorsOf(pid: number): Promise<Descriptor[]> {
       return { number: Number(name), link, writable: (Number.parseInt(flags, 8) & 3) !== 0 };
     }),
   );
-}
-
-/** Directory of its cgroup of version 1 under a controller, as Debian and most others mount them. */
-export async function cgroupOf(pid: number | string, controller: string): Promise<string> {
-  const lines = (await readFile(`/proc/${pid}/cgroup`, 'utf8')).split('\n');
-  const line = lines.find((text) => text.split(':')[1]?.split(',').includes(controller));
-  return `/sys/fs/cgroup/${controller}${line?.split(':')[2]}`;
 }
 
 export const namespaceOf = (pid: number | string, kind: string): Promise<string> => readlink(`/proc/${pid}/ns/${kind}`);
