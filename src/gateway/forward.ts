@@ -31,6 +31,10 @@ export interface Upgrade {
  */
 export type Outcome = { kind: 'answered' | 'switched' } | { kind: 'broken' | 'unanswered'; cause: Error };
 
+/** undici's limit counts headers only; a status line, or interim answers, must not go on for ever either. */
+const maxBytesBeforeAnswer = 1 << 20;
+const lookEveryMs = 1000;
+
 /** Sends the request of `exchange` over `connection`. Never rejects. */
 export function forward(connection: UpstreamConnection, exchange: Exchange): Promise<Outcome> {
   const { req, res, requestId, upgrade } = exchange;
@@ -38,9 +42,15 @@ export function forward(connection: UpstreamConnection, exchange: Exchange): Pro
   connection.uses += 1;
   return new Promise((resolve) => {
     const relay = new Relay(connection, exchange, (outcome) => {
+      clearInterval(look);
       body?.destroy();
       resolve(outcome);
     });
+    const before = connection.bytesRead;
+    const look = setInterval(() => {
+      if (relay.started || connection.bytesRead - before <= maxBytesBeforeAnswer) return;
+      connection.destroy(new Error(`The application sent ${maxBytesBeforeAnswer} bytes that are no answer.`));
+    }, lookEveryMs);
     try {
       connection.client.dispatch(
         {
@@ -73,7 +83,8 @@ class Relay implements Dispatcher.DispatchHandler {
   readonly #exchange: Exchange;
   readonly #settle: (outcome: Outcome) => void;
   #controller: Dispatcher.DispatchController | undefined;
-  #started = false;
+  /** Whether the answer has begun. */
+  started = false;
   #settled = false;
   /** The answer has no length of its own: it ends where the stream ends. */
   #untilEnd = false;
@@ -95,7 +106,7 @@ class Relay implements Dispatcher.DispatchHandler {
     const { res, requestId } = this.#exchange;
     const raw = headerTexts(controller.rawHeaders);
     res.writeHead(status, message ?? '', responseHeaders(raw, requestId));
-    this.#started = true;
+    this.started = true;
     this.#untilEnd = headerIn(raw, 'content-length') === undefined && headerIn(raw, 'transfer-encoding') === undefined;
     res.on('drain', () => controller.resume());
     // Together with the first piece of the body if that is already here, else at once: event streams may be silent for long.
@@ -145,14 +156,14 @@ class Relay implements Dispatcher.DispatchHandler {
 
   fail(cause: Error): void {
     if (this.#settled) return;
-    if (this.#started) this.#exchange.res.destroy();
-    this.#done({ kind: this.#started ? 'broken' : 'unanswered', cause });
+    if (this.started) this.#exchange.res.destroy();
+    this.#done({ kind: this.started ? 'broken' : 'unanswered', cause });
   }
 
   clientLeft(): void {
     if (this.#settled) return;
     const cause = new Error('The client closed its connection.');
-    this.#done({ kind: this.#started ? 'broken' : 'unanswered', cause });
+    this.#done({ kind: this.started ? 'broken' : 'unanswered', cause });
     if (this.#controller) this.#controller.abort(cause);
     else this.#connection.destroy(cause);
   }

@@ -53,6 +53,12 @@ export class UpstreamConnection {
     return this.duplex.readableEnded && !this.duplex.errored;
   }
 
+  /** Bytes that came from the application so far; 0 where the stream does not count. */
+  get bytesRead(): number {
+    const { duplex } = this;
+    return 'bytesRead' in duplex && typeof duplex.bytesRead === 'number' ? duplex.bytesRead : 0;
+  }
+
   destroy(error: Error): void {
     this.duplex.destroy(error);
   }
