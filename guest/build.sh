@@ -1,5 +1,5 @@
 #!/bin/sh
-# build.sh KERNEL_TREE OUT   Makes what every microVM boots: OUT/vmlinuz, OUT/initramfs, OUT/release; and OUT/../bin/{seal,launch}.
+# build.sh KERNEL_TREE OUT   Makes what every microVM boots: OUT/vmlinuz, OUT/initramfs, OUT/release; and OUT/../bin/{seal,launch,builder}.
 # KERNEL_TREE: a Debian linux-image-*-cloud-amd64 package, unpacked (dpkg -x). Needs go and cpio. Says nothing when nothing changed.
 set -eu
 [ $# = 2 ] || { echo "usage: $0 KERNEL_TREE OUT" >&2; exit 2; }
@@ -81,6 +81,7 @@ pack() {
 
 mkdir -p "$work/root/modules" "$work/root/proc" "$work/root/sys" "$work/root/dev" "$work/root/run" "$work/root/app"
 compile "$here/agent" "$work/root/init"
+compile "$here/builder" "$work/builder"
 compile "$here/../host/seal" "$work/seal"
 compile "$here/../host/launch" "$work/launch"
 added=
@@ -93,6 +94,7 @@ find "$work/root" -exec touch -h -d @0 {} +
 echo "$release" >"$work/release"
 cp "$kernel" "$work/vmlinuz"
 chmod 0644 "$work/initramfs" "$work/release" "$work/vmlinuz"
+put "$work/builder" "$bin/builder"
 put "$work/seal" "$bin/seal"
 put "$work/launch" "$bin/launch"
 put "$work/vmlinuz" "$out/vmlinuz"

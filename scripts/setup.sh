@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes a Debian machine ready for Waterbear: packages, kernel, guest agent, base images. Run it as often as you like: what is
+# Makes a Debian machine ready for Waterbear: packages, kernel, guest agent, base images, builder disk. Run it as often as you like: what is
 # done already is not done again. Everything it makes beside packages lies in .waterbear/ and node_modules/ of the repository.
 set -eu
 umask 022
@@ -83,7 +83,7 @@ stamp() { printf '%s\n' "$2" >"$toolkit/stamps/$1"; }
 hash_of() { find "$@" -type f -exec sha256sum {} + | sort -k 2 | sha256sum | cut -d ' ' -f 1; }
 
 check_machine() {
-  title '[1/6] Machine        '
+  title '[1/7] Machine        '
   [ "$(uname -s)" = Linux ] || fail "this is $(uname -s); Waterbear needs Linux." 'Use a machine or VM with Debian 12.'
   id= version=
   [ ! -r /etc/os-release ] || { id=$(. /etc/os-release && echo "$ID") version=$(. /etc/os-release && echo "${VERSION_ID:-testing}"); }
@@ -135,7 +135,7 @@ $name
 }
 
 install_packages() {
-  title '[2/6] Debian packages'
+  title '[2/7] Debian packages'
   missing=$(missing_packages)
   if [ -z "$missing" ]; then result 'nothing missing'; return; fi
   printf '  installing %s' "$missing" >&2
@@ -177,7 +177,7 @@ choose_npm() {
 }
 
 install_node_packages() {
-  title '[3/6] Node packages  '
+  title '[3/7] Node packages  '
   key=$(hash_of package.json package-lock.json)
   node=node_modules/.bin/node
   if unchanged node "$key" node_modules/.package-lock.json "$node"; then result unchanged; return; fi
@@ -214,7 +214,7 @@ fetch_kernel() {
 }
 
 install_kernel() {
-  title '[4/6] Guest kernel   '
+  title '[4/7] Guest kernel   '
   # An upgrade only when asked for: images say which kernel they were made with.
   if unchanged kernel 1 "$toolkit"/kernel/boot/vmlinuz-*; then result "unchanged, $(cd "$toolkit/kernel/boot" && echo vmlinuz-*)"; return; fi
   : >"$log"
@@ -231,10 +231,10 @@ install_kernel() {
 }
 
 build_guest() {
-  title '[5/6] Guest agent    '
+  title '[5/7] Guest agent    '
   key="$(hash_of guest host) $(echo "$toolkit"/kernel/boot/vmlinuz-*)"
   guest=$toolkit/guest
-  if unchanged guest "$key" "$guest/vmlinuz" "$guest/initramfs" "$guest/release" "$toolkit/bin/seal" "$toolkit/bin/launch"; then result unchanged; return; fi
+  if unchanged guest "$key" "$guest/vmlinuz" "$guest/initramfs" "$guest/release" "$toolkit/bin/seal" "$toolkit/bin/launch" "$toolkit/bin/builder"; then result unchanged; return; fi
   # Nothing is fetched: the agent needs Go's standard library only.
   if ! long env GOCACHE="$toolkit/cache/go" GOPATH="$toolkit/cache/gopath" GOPROXY=off GOTOOLCHAIN=local \
     sh guest/build.sh "$toolkit/kernel" "$guest"; then
@@ -247,7 +247,7 @@ build_guest() {
 }
 
 build_base_images() {
-  title '[6/6] Base images    '
+  title '[6/7] Base images    '
   key=$(hash_of scripts/base-images.ts)
   containers=$toolkit/containers
   if unchanged bases "$key" "$containers/driver" "$containers/root"; then result unchanged; return; fi
@@ -261,6 +261,26 @@ build_base_images() {
   result 'done: localhost/waterbear/debian:12, localhost/waterbear/python:3'
 }
 
+build_builder_disk() {
+  title '[7/7] Builder disk   '
+  key=$(hash_of scripts/base-images.ts scripts/builder-disk.ts guest/builder)
+  builder=$toolkit/builder
+  if [ "$(cat "$toolkit/containers/driver")" = vfs ]; then
+    result 'left out: no overlay file system here'
+    say '      Images can be built on the host only: waterbear serve --build-isolation host'
+    return
+  fi
+  if unchanged builder "$key" "$builder/root.ext4"; then result unchanged; return; fi
+  if ! long node_modules/.bin/node scripts/builder-disk.ts "$toolkit/containers" "$toolkit/bin/builder" "$builder"; then
+    if log_says 'could not resolve|temporary failure|failed to fetch|unable to connect|could not connect'; then apt_failed 'the disk of builder VMs'; fi
+    result failed
+    log_end
+    fail 'the disk of builder VMs could not be made.' "All output: $log" 'Without it, images can be built on the host: waterbear serve --build-isolation host'
+  fi
+  stamp builder "$key"
+  result 'done       '
+}
+
 check_machine
 take_lock
 install_packages
@@ -269,4 +289,5 @@ install_node_packages
 install_kernel
 build_guest
 build_base_images
+build_builder_disk
 say "Set-up finished after $(($(date +%s) - started)) s."

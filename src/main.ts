@@ -66,7 +66,7 @@ async function start(
   for (const directory of [data, at('keys'), at('archives')]) await mkdir(directory, { recursive: true, mode: 0o700 });
   stack.use(lockDirectory(data));
   const store = stack.use(await openStore(at('waterbear.db')));
-  const key = await firstAccessKey(store.db, settings.account, clock);
+  const key = await firstAccessKey(store.db, settings, clock);
   const objects = await openDirectoryStore({ dir: at('objects'), clock });
   const node = await openNode(settings, clock, log);
   stack.defer(() => node.close());
@@ -172,9 +172,10 @@ function reachable(host: string): string {
 }
 
 /** The server's own account and key, made at the first start. */
-async function firstAccessKey(db: Database, account: string, clock: Clock): Promise<AccessKeyRow> {
-  await createAccount(db, { account, createdAtMs: clock.now() });
-  const [existing] = await listAccessKeys(db);
+async function firstAccessKey(db: Database, settings: ServerSettings, clock: Clock): Promise<AccessKeyRow> {
+  const { account, buildIsolation } = settings;
+  await createAccount(db, { account, createdAtMs: clock.now() }, { buildIsolation });
+  const existing = (await listAccessKeys(db)).find((key) => key.account === account);
   if (existing) return existing;
   const letters = randomBytes(16).reduce((text, byte) => text + 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'[byte % 32], 'AKIA');
   const row = {

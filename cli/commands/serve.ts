@@ -23,6 +23,7 @@ const schema = z.object({
   egress: choiceOption(['internet', 'none']).default('internet'),
   egressUdp: z.boolean().default(false),
   allowPrivate: z.array(z.string()).default([]),
+  buildIsolation: choiceOption(['vm', 'host']).default('vm'),
   suffix: z.string().min(1).optional(),
   tlsKey: z.string().min(1, 'must name a file').optional(),
   tlsCert: z.string().min(1, 'must name a file').optional(),
@@ -70,6 +71,10 @@ A second signal stops at once.`,
     {
       flags: '--allow-private <cidr...>',
       text: 'private networks that guests may reach; never an address of this host (default: none)',
+    },
+    {
+      flags: '--build-isolation <place>',
+      text: 'vm: each image is built in a VM of its own; host: quicker, for Dockerfiles you trust (default: vm)',
     },
     { flags: '--region <name>', text: 'region in ARNs and signatures (default: us-east-1)' },
     {
@@ -146,6 +151,7 @@ async function settingsFrom(options: ServeOptions, around: Surroundings): Promis
     egress: options.egress,
     egressUdp: options.egressUdp,
     allowedPrivateRanges: options.allowPrivate,
+    buildIsolation: options.buildIsolation,
     ...(options.suffix === undefined ? {} : { endpointSuffix: options.suffix }),
     ...(options.tlsKey === undefined ? {} : { tlsKeyFile: resolve(options.tlsKey) }),
     ...(options.tlsCert === undefined ? {} : { tlsCertFile: resolve(options.tlsCert) }),

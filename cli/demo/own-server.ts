@@ -30,7 +30,9 @@ export async function startOwnServer(
   const logPath = join(root, '.waterbear', 'demo.log');
   const removeData = (): Promise<void> => rm(data, { recursive: true, force: true });
   const ports = ['--api-port', '0', '--gateway-port', '0'];
-  const args = ['serve', '--data', data, ...ports, '--accel', options.accel, '--log', 'info'];
+  // The example is our own, and nothing is in the cache of a builder VM yet.
+  const build = ['--build-isolation', 'host'];
+  const args = ['serve', '--data', data, ...ports, ...build, '--accel', options.accel, '--log', 'info'];
   const log = await open(logPath, 'w', 0o600);
   // A group of its own: Ctrl-C is for the demo, which first ends its MicroVMs. The channel tells the server if the demo dies.
   const child = spawn(join(root, 'bin', 'waterbear'), args, {

@@ -51,6 +51,7 @@ function orderOf(app: AppContext, build: BuildRow, version: ImageVersionRow, arc
   const imageName = build.imageArn.split(':').at(-1) ?? '';
   return {
     buildId: build.buildId,
+    account: build.account,
     imageName,
     imageArn: build.imageArn,
     imageVersion: build.version,

@@ -10,10 +10,22 @@ import { guestEnvironment } from './guest-environment.ts';
 import { writeImageRecord } from './image-record.ts';
 import { type Readiness, untilReady } from './readiness.ts';
 
+export interface ContainerOrder {
+  archivePath: string;
+  diskMib: number;
+  /** Empty directory of this build alone, for the root disk too. The caller removes it. */
+  workDirectory: string;
+  /** Whose build it is: no layer of one account is ever seen by another. */
+  account: string;
+  /** Short path for the sockets of one VM; empty or absent. */
+  runDirectory: string;
+  networkNamespace?: string;
+}
+
 /** Turns an archive into a root disk and says how its application is started. */
 export interface Builder {
   build(
-    order: { archivePath: string; diskMib: number; workDirectory: string; networkNamespace?: string },
+    order: ContainerOrder,
     onLog: (text: string) => void,
     signal?: AbortSignal,
   ): Promise<{ rootDisk: string; plan: AppPlan; codeInstallBytes: number }>;
@@ -24,7 +36,7 @@ export interface BuildTools {
   driver: Driver;
   /** Absent where VMs have no network of their own (the fake driver). */
   slots: SlotPool | undefined;
-  /** Whether RUN steps get the network that guests have; otherwise they have none. */
+  /** Whether RUN steps on the host get the network that guests have; otherwise they have none. */
   runStepsOnline: boolean;
   readiness: Readiness;
   /** Short path for the sockets of one VM; empty or absent. */
@@ -68,7 +80,7 @@ export async function buildImage(
   }
 }
 
-/** RUN steps run in a slot of their own, in the place of a guest and with no more reach. */
+/** On the host, RUN steps run in a slot of their own, in the place of a guest and with no more reach. */
 async function buildContainer(
   tools: BuildTools,
   order: BuildOrder,
@@ -78,9 +90,10 @@ async function buildContainer(
 ): ReturnType<Builder['build']> {
   const slot = tools.runStepsOnline ? await tools.slots?.acquire(signal) : undefined;
   try {
-    const { archivePath, diskMib } = order;
+    const { archivePath, diskMib, account } = order;
     const network = slot ? { networkNamespace: slot.namespace } : {};
-    return await tools.builder.build({ archivePath, diskMib, workDirectory, ...network }, onLog, signal);
+    const container = { archivePath, diskMib, account, workDirectory, runDirectory: tools.runDirectory, ...network };
+    return await tools.builder.build(container, onLog, signal);
   } finally {
     await slot?.release();
   }

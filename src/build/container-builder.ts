@@ -11,6 +11,8 @@ export interface ContainerBuilderOptions {
   store: ContainerStore;
   /** Other names of base images, e.g. of a registry that cannot be reached. */
   imageAliases?: ImageAliases;
+  /** Of one container build. */
+  timeoutMs?: number;
 }
 
 export function createContainerBuilder(options: ContainerBuilderOptions): Builder {

@@ -23,6 +23,11 @@ export class BuildOutput {
     this.#onLog(this.#left > 0 ? text : `${text}\n[the rest of the build's output is not kept]\n`);
   };
 
+  /** For the log alone: not among the last words of a failure. */
+  note(line: string): void {
+    this.#onLog(`--- ${line}\n`);
+  }
+
   say(line: string): void {
     this.add(Buffer.from(`${line}\n`));
   }

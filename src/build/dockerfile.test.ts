@@ -145,3 +145,10 @@ test('any text gives a clear answer quickly', () => {
   refusal(`FROM x\nCOPY ${'--a '.repeat(100_000)}`);
   expect(performance.now() - started).toBeLessThan(3000);
 });
+
+test('a Dockerfile that is made to keep its reader busy is refused at once', () => {
+  const doubling = `ARG A=aaaaaaaaaa\n${'ARG A=$A$A\n'.repeat(40)}FROM x`;
+  for (const text of [doubling, `FROM ${'${A:-'.repeat(200_000)}`, `ARG A=${'${A:-'.repeat(200_000)}\nFROM x`]) {
+    expect(() => checkDockerfile(text)).toThrow('longer than 4096 characters');
+  }
+});

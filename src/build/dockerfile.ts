@@ -42,7 +42,7 @@ export function checkDockerfile(text: string, aliases: ImageAliases = {}): Check
     return used;
   };
   for (const found of instructions) {
-    if (found.keyword === 'ARG' && stageCount === 0) addArguments(found.rest, globals);
+    if (found.keyword === 'ARG' && stageCount === 0) addArguments(found, globals);
     if (found.keyword === 'FROM') {
       const from = parseFrom(found, globals);
       const known = from.image === 'scratch' || stages.has(from.image.toLowerCase());
@@ -82,10 +82,20 @@ const builtInArguments: [string, string][] = ['TARGET', 'BUILD'].flatMap((side) 
   [`${side}ARCH`, architecture],
 ]);
 
-function addArguments(rest: string, globals: Map<string, string>): void {
-  for (const word of words(rest)) {
+// Values may double with every line, and what is looked for in them takes longer than they do: no honest one is this long.
+const maxValueCharacters = 4096;
+
+function bounded(text: string, line: number): string {
+  if (text.length > maxValueCharacters)
+    throw fail(line, `a value of ARG or FROM is longer than ${maxValueCharacters} characters.`);
+  return text;
+}
+
+function addArguments(found: Instruction, globals: Map<string, string>): void {
+  for (const word of words(found.rest)) {
     const [, name, value] = /^(\w+)(?:=(.*))?$/s.exec(word) ?? [];
-    if (name && value !== undefined) globals.set(name, substitute(unquote(value), globals));
+    if (!name || value === undefined) continue;
+    globals.set(name, bounded(substitute(bounded(unquote(value), found.firstLine), globals), found.firstLine));
   }
 }
 
@@ -104,7 +114,7 @@ function substitute(text: string, values: ReadonlyMap<string, string>): string {
 }
 
 function parseFrom(found: Instruction, globals: ReadonlyMap<string, string>) {
-  const all = words(found.rest);
+  const all = words(bounded(found.rest, found.firstLine));
   const flags = all.filter((word) => word.startsWith('--')).map((flag) => substitute(flag, globals));
   const [image, as, stage, ...more] = all.filter((word) => !word.startsWith('--'));
   if (!image || more.length > 0 || (as && (as.toUpperCase() !== 'AS' || !stage)))

@@ -17,8 +17,7 @@ export async function pullImages(
 ): Promise<void> {
   for (const image of images) {
     if (await isLocal(store, image.name)) continue;
-    if (image.name.startsWith('localhost/'))
-      throw await unavailable(store, image, 'There is no such image on this host');
+    if (image.name.startsWith('localhost/')) throw await unavailable(store, image, noSuchLocalImage);
     output.say(`Pulling ${image.name}`);
     try {
       await runBuildah(store, ['pull', '--quiet', '--retry', '0', `docker://${image.name}`], {
@@ -28,8 +27,8 @@ export async function pullImages(
       });
     } catch (error) {
       if (isFault(error, 'aborted', 'missing_tool')) throw error;
-      const why = isFault(error, 'process_failed') ? lastLine(String(error.facts.stderr)) : describe(error);
-      throw await unavailable(store, image, `It is not on this host and could not be pulled: ${why}`, error);
+      const said = isFault(error, 'process_failed') ? String(error.facts.stderr) : describe(error);
+      throw await unavailable(store, image, couldNotPull(said), error);
     }
   }
 }
@@ -47,7 +46,11 @@ async function isLocal(store: ContainerStore, name: string): Promise<boolean> {
 }
 
 async function unavailable(store: ContainerStore, image: ImageUse, why: string, cause?: unknown): Promise<Fault> {
-  const local = await localBaseImages(store).catch(() => []);
+  return imageUnavailable(image, why, await localBaseImages(store).catch(() => []), cause);
+}
+
+/** The fault for an image that is neither there nor to be had. `local`: the images that need no registry. */
+export function imageUnavailable(image: ImageUse, why: string, local: readonly string[], cause?: unknown): Fault {
   const bases =
     local.length > 0
       ? `Images that need no registry: ${local.join(', ')}.`
@@ -55,5 +58,10 @@ async function unavailable(store: ContainerStore, image: ImageUse, why: string, 
   const what = `Dockerfile line ${image.line}: the image ${image.name} cannot be used. ${why}. ${bases}`;
   return new Fault('build_failed', { reason: 'CONTAINER_BUILD_FAILED', what, line: image.line }, cause);
 }
+
+export const noSuchLocalImage = 'There is no such image on this host';
+/** `said`: what the engine printed when it tried. */
+export const couldNotPull = (said: string): string =>
+  `It is not on this host and could not be pulled: ${lastLine(said)}`;
 
 const lastLine = (text: string): string => text.trim().split('\n').at(-1)?.slice(-400).replace(/\.$/, '') ?? '';

@@ -1,16 +1,19 @@
 // Dockerfile + context → root disk and application plan. The engine runs in the cage; RUN steps have no network unless the
 // caller passes a namespace that has one, and never the host's own, from where they would reach its loopback.
 import { constants } from 'node:fs';
-import { open, readFile, rm, statfs, writeFile } from 'node:fs/promises';
+import { open, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, Fault } from '../lib/errors.ts';
 import { tidyStore } from './build-cache.ts';
 import { BuildOutput, containerFailure } from './container-failure.ts';
 import { checkDockerfile, type ImageAliases, maxDockerfileBytes } from './dockerfile.ts';
 import { exportDisk } from './export-disk.ts';
+import { hostIsFull, watchFreeSpace } from './free-space.ts';
 import { type ImagePlan, imagePlan } from './image-plan.ts';
 import { pullImages } from './pull-images.ts';
 import { type ContainerStore, holdStore, runBuildah } from './storage.ts';
+
+export const defaultBuildTimeoutMs = 15 * 60_000;
 
 export interface RootDiskOrder {
   store: ContainerStore;
@@ -45,7 +48,7 @@ export async function buildRootDisk(
   signal?: AbortSignal,
 ): Promise<RootDisk> {
   const output = new BuildOutput(onLog);
-  const space = watchFreeSpace(order);
+  const space = watchFreeSpace(order.store.directory, order.minimumFreeBytes);
   const stop = AbortSignal.any([space.full, ...(signal ? [signal] : [])]);
   try {
     await using _held = await holdStore(order.store, stop);
@@ -58,13 +61,7 @@ export async function buildRootDisk(
     const disk = await exportDisk({ ...order, imageId }, output, stop);
     return { ...disk, plan, imageId };
   } catch (error) {
-    if (space.full.aborted && !signal?.aborted)
-      throw new Fault(
-        'build_failed',
-        { reason: 'DISK_STORAGE_FULL', what: 'The build used up the disk space of the host.' },
-        error,
-      );
-    throw error;
+    throw space.full.aborted && !signal?.aborted ? hostIsFull(error) : error;
   } finally {
     space.stop();
     await tidyStore(order.store).catch((error: unknown) =>
@@ -74,7 +71,7 @@ export async function buildRootDisk(
 }
 
 async function buildImage(order: RootDiskOrder, output: BuildOutput, signal: AbortSignal): Promise<string> {
-  const { store, context, workDirectory, timeoutMs = 15 * 60_000 } = order;
+  const { store, context, workDirectory, timeoutMs = defaultBuildTimeoutMs } = order;
   const checked = checkDockerfile(await readDockerfile(join(context, 'Dockerfile')), order.imageAliases);
   await pullImages(store, checked.images, output, signal);
   const dockerfile = join(workDirectory, 'Dockerfile');
@@ -98,7 +95,8 @@ async function buildImage(order: RootDiskOrder, output: BuildOutput, signal: Abo
   }
 }
 
-const buildArguments = [
+/** Of buildah, without the context and the files of one build. */
+export const buildArguments = [
   'bud',
   '--isolation=chroot',
   '--layers',
@@ -130,16 +128,4 @@ async function readDockerfile(file: string): Promise<string> {
   } finally {
     await handle.close();
   }
-}
-
-/** RUN steps write to the host's disk; this is what keeps one build from filling it. */
-function watchFreeSpace(order: RootDiskOrder): { full: AbortSignal; stop(): void } {
-  const { minimumFreeBytes = 2 ** 30, store } = order;
-  const full = new AbortController();
-  const look = async (): Promise<void> => {
-    const facts = await statfs(store.directory);
-    if (facts.bavail * facts.bsize < minimumFreeBytes) full.abort();
-  };
-  const timer = setInterval(() => void look().catch(() => undefined), 500);
-  return { full: full.signal, stop: () => clearInterval(timer) };
 }

@@ -30,6 +30,10 @@ const lockedExitCode = 97;
 const registries = `unqualified-search-registries = []
 short-name-mode = "disabled"
 `;
+/** Mirrors and the like that an operator may add, of the storage in `directory`. */
+export const registriesFile = (directory: string): string =>
+  join(directory, 'home', '.config', 'containers', 'registries.conf');
+
 const policy = '{"default":[{"type":"insecureAcceptAnything"}]}\n';
 
 /**
@@ -50,7 +54,7 @@ export async function openContainerStore(
   for (const name of [settings, join(directory, 'cages')]) await mkdir(name, { recursive: true, mode: 0o700 });
   await writeFile(join(settings, 'policy.json'), policy);
   // Written once only: mirrors and insecure registries an operator adds stay.
-  await writeFile(join(settings, 'registries.conf'), registries, { flag: 'wx' }).catch(() => undefined);
+  await writeFile(registriesFile(directory), registries, { flag: 'wx' }).catch(() => undefined);
   const driver = await storageDriver(directory, environment);
   return { directory, driver, environment };
 }
@@ -148,17 +152,16 @@ function lockArguments(store: ContainerStore, lock: 'shared' | 'exclusive'): str
 const lockTaken = (error: unknown): boolean => error instanceof Fault && error.facts.exitCode === lockedExitCode;
 
 function cageEnvironment(store: ContainerStore, temporary: string): Record<string, string> {
-  const home = join(store.directory, 'home');
   return {
     PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
     LC_ALL: 'C.UTF-8',
-    HOME: home,
+    HOME: join(store.directory, 'home'),
     TMPDIR: temporary,
     XDG_RUNTIME_DIR: temporary,
     BUILDAH_ISOLATION: 'chroot',
     // The engine's built-in defaults, whatever this host's files say.
     CONTAINERS_CONF: '/dev/null',
-    CONTAINERS_REGISTRIES_CONF: join(home, '.config', 'containers', 'registries.conf'),
+    CONTAINERS_REGISTRIES_CONF: registriesFile(store.directory),
   };
 }
 

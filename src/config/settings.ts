@@ -49,6 +49,14 @@ const schema = z
       .array(z.string().regex(/^\d{1,3}(\.\d{1,3}){3}\/\d{1,2}$/, 'must be a network such as 192.168.7.0/24'))
       .max(64)
       .default([]),
+    /** Where Dockerfiles are built: each in a throw-away VM, or in a cage on the host, for trusted ones of a single account. */
+    buildIsolation: z.enum(['vm', 'host']).default('vm'),
+    /** How long the container build of one image may take. */
+    buildTimeoutMs: z
+      .number()
+      .int()
+      .positive()
+      .default(15 * 60_000),
     /** MicroVMs that run at once. */
     maxRunning: z.number().int().min(1).max(4096).default(256),
     /** Memory for MicroVMs and builds together, counted by what images ask for. Default: the host's minus a reserve. */

@@ -32,6 +32,7 @@ export interface HookPlan {
 export interface BuildOrder {
   /** UUID; also the name under which the host keeps the image. */
   buildId: string;
+  account: string;
   imageName: string;
   imageArn: string;
   imageVersion: string;

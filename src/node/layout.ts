@@ -6,6 +6,7 @@ export interface NodeLayout {
   images: string;
   logs: string;
   vms: string;
+  buildCaches: string;
   run: string;
 }
 
@@ -16,7 +17,13 @@ export const instanceOf = (dataDirectory: string): string =>
 export function nodeLayout(dataDirectory: string, instance: string): NodeLayout {
   const at = (name: string): string => join(dataDirectory, name);
   // Unix socket paths end at 108 bytes, and the data directory may be anywhere.
-  return { images: at('images'), logs: at('logs'), vms: at('vms'), run: `/run/waterbear-${instance}` };
+  return {
+    images: at('images'),
+    logs: at('logs'),
+    vms: at('vms'),
+    buildCaches: at('build-cache'),
+    run: `/run/waterbear-${instance}`,
+  };
 }
 
 export const vmPaths = (layout: NodeLayout, microvmId: string) => {

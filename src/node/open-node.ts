@@ -1,8 +1,7 @@
 // Composes one host from its settings: driver, slots, builder, and the node on top of them.
 import { join } from 'node:path';
-import { createContainerBuilder } from '../build/container-builder.ts';
 import { fakeBuilder } from '../build/fake-builder.ts';
-import { openContainerStore } from '../build/storage.ts';
+import { openBuilder } from '../build/open-builder.ts';
 import type { NodeClient } from '../contract/node-api.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
@@ -11,6 +10,7 @@ import { createSlotPool } from '../net/slot-pool.ts';
 import { createFakeDriver } from '../vmm/fake/fake-driver.ts';
 import { createQemuDriver } from '../vmm/qemu/qemu-driver.ts';
 import { type CapacitySettings, openAdmission } from './admission/open-admission.ts';
+import { admittedThrowaways } from './build-driver.ts';
 import { instanceOf, nodeLayout } from './layout.ts';
 import { createLocalNode } from './local-node.ts';
 
@@ -30,6 +30,8 @@ export interface NodeSettings extends CapacitySettings {
   maxRunning: number;
   /** Slots prepared ahead. */
   preparedSlots: number;
+  buildIsolation: 'vm' | 'host';
+  buildTimeoutMs?: number;
 }
 
 /** Users that VMMs run as: one per slot, none of them in any user database, and other ones than those of a second server on this host. */
@@ -61,7 +63,6 @@ export async function openNode(settings: NodeSettings, clock: Clock, log: Log): 
     maxRunning: max,
     preparedSlots: size,
   } = settings;
-  const store = await openContainerStore(toolkit('containers'));
   const driver = await createQemuDriver({
     accelerator,
     guestDirectory: toolkit('guest'),
@@ -85,12 +86,18 @@ export async function openNode(settings: NodeSettings, clock: Clock, log: Log): 
   });
   const readiness = { graceMs: 30_000, intervalMs: 100 };
   try {
+    const { toolkitDirectory, buildIsolation: isolation, buildTimeoutMs: timeoutMs } = settings;
+    const limits = timeoutMs === undefined ? {} : { timeoutMs };
+    const { buildCaches: cacheDirectory } = layout;
+    const throwaways = admittedThrowaways(driver, shared.admission);
+    const where = { isolation, toolkitDirectory, cacheDirectory };
+    const builder = await openBuilder({ ...where, driver: throwaways, slots, ...limits });
     const node = await createLocalNode({
       ...shared,
       driver,
-      builder: createContainerBuilder({ store }),
+      builder,
       slots,
-      runStepsOnline: egress === 'internet',
+      runStepsOnline: egress === 'internet' && isolation === 'host',
       readiness,
     });
     const close = async (): Promise<void> => {

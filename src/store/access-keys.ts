@@ -3,18 +3,27 @@ import { Fault } from '../lib/errors.ts';
 import { inTransaction } from './open-store.ts';
 import type { AccessKeyRow, AccountRow, Database } from './tables.ts';
 
-/** Idempotent. Rejects with `conflict` for a second account: image builds of different accounts are not yet kept apart. */
-export function createAccount(db: Database, row: AccountRow): Promise<void> {
+/**
+ * Idempotent. Rejects with `conflict` when the accounts would be more than one while builds run on the host, where strangers' Dockerfiles
+ * are not kept apart.
+ */
+export function createAccount(
+  db: Database,
+  row: AccountRow,
+  options: { buildIsolation: 'vm' | 'host' },
+): Promise<void> {
   return inTransaction(db, async (trx) => {
-    const accounts = await trx.selectFrom('accounts').select('account').execute();
-    if (accounts.some(({ account }) => account === row.account)) return;
-    const [first] = accounts;
-    if (first) {
+    const accounts = await trx.selectFrom('accounts').select('account').orderBy('createdAtMs').execute();
+    const others = accounts.filter(({ account }) => account !== row.account);
+    const [first] = others;
+    if (first && options.buildIsolation === 'host') {
       throw new Fault('conflict', {
-        what: `This server belongs to account ${first.account}. A second account (${row.account}) needs builds in a VM of their own, which this version does not have.`,
+        what:
+          `This server has account ${first.account}, and with ${row.account} more than one, but builds run on the host (--build-isolation host), ` +
+          'where the Dockerfile of one account could reach what belongs to another. Start it with --build-isolation vm.',
       });
     }
-    await trx.insertInto('accounts').values(row).execute();
+    if (others.length === accounts.length) await trx.insertInto('accounts').values(row).execute();
   });
 }
 

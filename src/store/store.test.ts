@@ -83,7 +83,7 @@ test('what was written is there after opening the file again, readable by its ow
   try {
     {
       await using store = await openStore(path);
-      await createAccount(store.db, { account: '123456789012', createdAtMs: 1 });
+      await createAccount(store.db, { account: '123456789012', createdAtMs: 1 }, { buildIsolation: 'host' });
       await putAccessKey(store.db, { accessKeyId: 'AK', account: '123456789012', secret: 's', createdAtMs: 1 });
     }
     await using store = await openStore(path);
@@ -94,13 +94,17 @@ test('what was written is there after opening the file again, readable by its ow
   }
 });
 
-test('a second account is refused', async () => {
+test('a second account needs builds in VMs, whichever comes first', async () => {
   await using store = await openStore(':memory:');
-  await createAccount(store.db, { account: '123456789012', createdAtMs: 1 });
-  await createAccount(store.db, { account: '123456789012', createdAtMs: 2 });
-  await expect(createAccount(store.db, { account: '210987654321', createdAtMs: 1 })).rejects.toMatchObject({
-    code: 'conflict',
-  });
+  const create = (account: string, buildIsolation: 'vm' | 'host'): Promise<void> =>
+    createAccount(store.db, { account, createdAtMs: 1 }, { buildIsolation });
+  const refused = { code: 'conflict', message: expect.stringContaining('--build-isolation vm') };
+  await create('123456789012', 'host');
+  await create('123456789012', 'host');
+  await expect(create('210987654321', 'host')).rejects.toMatchObject(refused);
+  await create('210987654321', 'vm');
+  await create('210987654321', 'vm');
+  await expect(create('123456789012', 'host')).rejects.toMatchObject(refused);
 });
 
 test('a change with a generation that is no longer current writes nothing', async () => {

@@ -64,6 +64,31 @@ export interface BootOrder {
   signal?: AbortSignal;
 }
 
+/** A file that a throw-away VM has as a disk of its own, raw whatever is in it. */
+export interface RawDisk {
+  path: string;
+  writable: boolean;
+}
+
+/** A VM that works for the host and is never saved. */
+export interface ThrowawayOrder {
+  /** Empty directory of this VM alone, for sockets and temporary files. */
+  runDirectory: string;
+  size: MachineSize;
+  /** Raw ext4, shared by all VMs that name it and never written. */
+  rootDisk: string;
+  /** Empty directory for what the VM writes to its root disk; at most as much as that disk is long. The caller removes it. */
+  scratch: string;
+  /** `/dev/vdb` and so on, in this order. */
+  disks: readonly RawDisk[];
+  /** Absent: no cap. */
+  cpu?: CpuShare;
+  wire?: Wire;
+  /** Gets the console (kernel, agent, application output) as it comes. */
+  onConsole?: (text: Buffer) => void;
+  signal?: AbortSignal;
+}
+
 export interface RestoreOrder {
   runDirectory: string;
   /** Directory of the image: manifest, memory, device state, disks. */
@@ -172,4 +197,10 @@ export interface Driver extends AsyncDisposable {
   preload(image: string): Promise<void>;
   /** True when `target` was made. Until then, and when it fails or is aborted, the old snapshot stays good. */
   compact(order: CompactOrder): Promise<boolean>;
+}
+
+/** What a driver of real VMs can do beside. */
+export interface ThrowawayDriver {
+  /** Resolves when the agent answers. The VM can only be killed. */
+  bootThrowaway(order: ThrowawayOrder): Promise<Machine>;
 }

@@ -31,7 +31,7 @@ test('a VM that finds the disk full waits for room and loses nothing', async () 
   const note = (name: string): void => void logged.push(name);
   const settings: NodeSettings = {
     ...{ dataDirectory, toolkitDirectory, maxRunning: 2, preparedSlots: 1, diskReserveMib: 0 },
-    ...({ driver: 'qemu', accelerator: 'tcg', egress: 'none' } as const),
+    ...({ driver: 'qemu', accelerator: 'tcg', egress: 'none', buildIsolation: 'host' } as const),
   };
   try {
     const node = await openNode(settings, systemClock, { ...silentLog, warn: note, error: note });

@@ -31,6 +31,7 @@ export async function startRealNode(settings: Partial<NodeSettings> = {}): Promi
         egress: 'none',
         maxRunning: 8,
         preparedSlots: 2,
+        buildIsolation: 'host',
         ...settings,
       },
       systemClock,
@@ -63,6 +64,7 @@ export const projectZip = async (name: string): Promise<Buffer> => zipOf(await p
 export function buildOrder(archivePath: string, changes: Partial<BuildOrder> = {}): BuildOrder {
   return {
     buildId: crypto.randomUUID(),
+    account: '000000000000',
     imageName: 'test',
     imageArn: 'arn:aws:lambda:us-east-1:000000000000:microvm-image:test',
     imageVersion: '1.0',

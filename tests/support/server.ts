@@ -69,6 +69,7 @@ export async function startTestServer(options: Partial<ServerOptions> = {}): Pro
     .then(() =>
       parseSettings({
         ...{ dataDirectory: data, toolkitDirectory, accelerator: 'tcg', apiPort: 0, gatewayPort: 0, egress: 'none' },
+        buildIsolation: 'host',
         ...options,
       }),
     )

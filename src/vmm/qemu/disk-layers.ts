@@ -1,6 +1,6 @@
 // The disk of a VM: a chain of copy-on-write layers, lowest first. Root disk ← what initialization wrote ← one layer per waking time.
 import { constants } from 'node:fs';
-import { chmod, copyFile, rm } from 'node:fs/promises';
+import { chmod, copyFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '../../lib/process.ts';
 
@@ -20,6 +20,14 @@ export async function createImageLayers(rawDisk: string, image: string): Promise
   }
   // Ours alone from the start, whatever the umask.
   for (const name of Object.values(imageLayers)) await chmod(join(image, name), 0o600);
+}
+
+/** An empty layer in `directory` above a raw disk that stays as it is. Resolves with its path. */
+export async function createThrowawayLayer(rawDisk: string, directory: string): Promise<string> {
+  const path = join(directory, 'root.qcow2');
+  const { size } = await stat(rawDisk);
+  await run('qemu-img', ['create', '-q', '-f', 'qcow2', path, String(size)]);
+  return path;
 }
 
 /** Name of the layer above `existing` ones. */

@@ -50,13 +50,13 @@ export function inheritFiles(plan: FilePlan): InheritedFiles {
     stdio[3] = plan.memoryFd;
     if (plan.statePath) hand(plan.statePath, 'r', 4);
     const addFds: string[] = [];
-    const layers = plan.layers.map(({ path, writable }, set) => {
+    const layers = plan.layers.map((layer, set) => {
       // QEMU opens a writable layer both ways.
-      for (const flags of writable ? (['r+', 'r'] as const) : (['r'] as const)) {
-        addFds.push('-add-fd', `fd=${hand(path, flags)},set=${set}`);
+      for (const flags of layer.writable ? (['r+', 'r'] as const) : (['r'] as const)) {
+        addFds.push('-add-fd', `fd=${hand(layer.path, flags)},set=${set}`);
       }
-      if (!writable) checkOurs(path, opened.at(-1) ?? -1);
-      return { path: `/dev/fdset/${set}`, writable };
+      if (!layer.writable) checkOurs(layer.path, opened.at(-1) ?? -1);
+      return { ...layer, path: `/dev/fdset/${set}` };
     });
     const named = (path: string): string => `/proc/self/fd/${hand(path, 'r')}`;
     const kernel = plan.kernel && {

@@ -48,7 +48,7 @@ export function launcherWords({ jail, runDirectory, layers, wire, descriptors }:
     ...(device ? [`device=${device.path}`] : []),
     `scratch=${runDirectory}`,
     `scratch-bytes=${scratchBytes}`,
-    `max-file=${Math.max(smallFileBytes, ...layers.filter((layer) => layer.writable).map(({ path }) => fullBytes(path)))}`,
+    `max-file=${Math.max(smallFileBytes, ...layers.filter((layer) => layer.writable).map(fullBytes))}`,
     `keep-below=${descriptors}`,
     `max-open=${usualDescriptors + layers.length * descriptorsPerLayer}`,
     `uid=${wire?.uid ?? nobody}`,
@@ -56,15 +56,15 @@ export function launcherWords({ jail, runDirectory, layers, wire, descriptors }:
   ];
 }
 
-/** How large the file of a disk layer may become: its disk, full, with qcow2's own tables; or what it is, for any other file. */
-function fullBytes(path: string): number {
+/** How large the file of a disk layer may become: its disk, full, with qcow2's own tables. A raw one is as long as it will be. */
+function fullBytes({ path, format }: DiskLayer): number {
   const fd = openSync(path, 'r');
   try {
+    if (format === 'raw') return fstatSync(fd).size;
     const header = Buffer.alloc(32);
     readSync(fd, header, 0, header.length, 0);
     // https://www.qemu.org/docs/master/interop/qcow2.html: magic, …, virtual size at byte 24.
-    const isQcow2 = header.toString('latin1', 0, 4) === 'QFI\xfb';
-    const bytes = isQcow2 ? Number(header.readBigUInt64BE(24)) : fstatSync(fd).size;
+    const bytes = Number(header.readBigUInt64BE(24));
     return bytes + Math.ceil(bytes / 256) + smallFileBytes;
   } finally {
     closeSync(fd);

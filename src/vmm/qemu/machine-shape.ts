@@ -17,8 +17,12 @@ export const cpuModels: Record<Accelerator, string> = { tcg: 'max', kvm: 'host' 
 
 export interface DiskLayer {
   path: string;
-  /** Only the last layer is written. */
+  /** Only the last layer of a disk is written. */
   writable: boolean;
+  /** Default: qcow2. */
+  format?: 'raw';
+  /** The lowest layer of one more disk. */
+  startsDisk?: true;
 }
 
 export interface LaunchPlan {
@@ -27,8 +31,10 @@ export interface LaunchPlan {
   size: MachineSize;
   /** Name of the memory file, inherited as descriptor 3. */
   shareMemory: boolean;
-  /** From the root disk upwards, qcow2 each. Empty: no disk. */
+  /** From the root disk upwards, then those of further disks. Empty: no disk. */
   layers: DiskLayer[];
+  /** Room for translated code under TCG, in MiB; default 64. */
+  translationMib?: number;
   wire?: Wire;
   runDirectory: string;
   /** Cold boot: what to start. Absent for a restore, which takes its device state from descriptor 4. */
@@ -56,7 +62,12 @@ export function qemuArguments(plan: LaunchPlan): string[] {
       '-no-reboot',
     ],
     ...['-machine', `${machineTypes[accelerator]},memory-backend=m0,suppress-vmdesc=on`],
-    ...['-accel', accelerator === 'tcg' ? 'tcg,tb-size=64' : 'kvm', '-cpu', cpuModels[accelerator]],
+    ...[
+      '-accel',
+      accelerator === 'tcg' ? `tcg,tb-size=${plan.translationMib ?? 64}` : 'kvm',
+      '-cpu',
+      cpuModels[accelerator],
+    ],
     ...['-m', `${size.memoryMib}M`, '-smp', String(size.vcpus), '-object', memory],
     ...['-global', 'migration.send-configuration=off'],
     ...['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
@@ -84,18 +95,20 @@ function channels(directory: string): string[] {
 /** Formats and backing nodes are always explicit: probing raw data or following header paths would be an escape. */
 function disks(layers: DiskLayer[]): string[] {
   const nodes = layers.flatMap((layer, i) => {
+    const above = i > 0 && !layer.startsDisk;
     const node = {
-      driver: 'qcow2',
+      driver: layer.format ?? 'qcow2',
       'node-name': `layer${i}`,
       'read-only': !layer.writable,
       file: { driver: 'file', filename: layer.path, 'read-only': !layer.writable },
-      backing: i === 0 ? null : `layer${i - 1}`,
+      ...(layer.format === 'raw' ? {} : { backing: above ? `layer${i - 1}` : null }),
       // What the guest flushes need not reach the disk at once: a VM that dies goes back to its last snapshot, which is synced.
       ...(layer.writable ? { cache: { 'no-flush': true }, discard: 'unmap' } : {}),
     };
     return ['-blockdev', JSON.stringify(node)];
   });
-  return layers.length === 0 ? [] : [...nodes, '-device', `virtio-blk-pci,drive=layer${layers.length - 1}`];
+  const tops = layers.flatMap((_, i) => (i === layers.length - 1 || layers[i + 1]?.startsDisk ? [i] : []));
+  return [...nodes, ...tops.flatMap((i) => ['-device', `virtio-blk-pci,drive=layer${i}`])];
 }
 
 function network(wire: Wire | undefined): string[] {

@@ -4,17 +4,27 @@ import { join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
 import { describe, Fault, isFault } from '../../lib/errors.ts';
 import { printable } from '../../lib/printable.ts';
-import { startStopwatch } from '../../lib/stopwatch.ts';
+import { type Stopwatch, startStopwatch } from '../../lib/stopwatch.ts';
 import { openCgroupTree } from '../cgroup/cgroup-tree.ts';
-import type { Accelerator, BootOrder, CompactOrder, Driver, Machine, RestoreOrder } from '../driver.ts';
+import type {
+  Accelerator,
+  BootOrder,
+  CompactOrder,
+  Driver,
+  Machine,
+  RestoreOrder,
+  ThrowawayDriver,
+  ThrowawayOrder,
+} from '../driver.ts';
 import { GuestClient } from '../guest-client.ts';
-import { createImageLayers, imageLayers } from './disk-layers.ts';
+import { createImageLayers, createThrowawayLayer, imageLayers } from './disk-layers.ts';
 import { chooseAccelerator, describeEngine, qemuBinary } from './host-engine.ts';
 import { ImageCache } from './image-cache.ts';
 import type { Jail } from './jail.ts';
 import { jailFiles } from './jail-files.ts';
-import type { EngineRecord } from './manifest.ts';
-import { createMemoryFile } from './memfd.ts';
+import type { DiskLayer } from './machine-shape.ts';
+import type { EngineRecord, Manifest } from './manifest.ts';
+import { createMemoryFile, type MemoryFile } from './memfd.ts';
 import { mergeLayers } from './merge-layers.ts';
 import { type MachineParts, QemuMachine } from './qemu-machine.ts';
 import {
@@ -47,7 +57,13 @@ export interface QemuDriverOptions {
 const kernelArguments = 'console=ttyS0 quiet panic=-1 tsc=reliable';
 const consoleCharacters = 2_000;
 
-export async function createQemuDriver(options: QemuDriverOptions): Promise<Driver> {
+/** Throw-away VMs work hard for a short time and profit from room for translated code; thousands of MicroVMs could not afford it. */
+const throwawayTranslationMib = 256;
+
+/** A VM whose agent answers, and what else is needed to make it a `Machine`. */
+type ColdBoot = Omit<MachineParts, 'imageSaver'> & { memory: MemoryFile; hello: Manifest['guest'] };
+
+export async function createQemuDriver(options: QemuDriverOptions): Promise<Driver & ThrowawayDriver> {
   const chosen = await chooseAccelerator(options.accelerator);
   const engine = await describeEngine(chosen.accelerator);
   const files = await jailFiles(qemuBinary);
@@ -60,7 +76,7 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<Driv
   return new QemuDriver(options, accelerator, jail, engine);
 }
 
-class QemuDriver implements Driver {
+class QemuDriver implements Driver, ThrowawayDriver {
   readonly name = 'qemu';
   readonly accelerator: Accelerator;
   readonly #jail: Jail;
@@ -82,14 +98,9 @@ class QemuDriver implements Driver {
   }
 
   async boot(order: BootOrder): Promise<Machine> {
-    const { guestDirectory, toolDirectory } = this.#options;
     const stopwatch = startStopwatch();
-    const { memoryMib, vcpus } = order.size;
     if (order.rootDisk) await createImageLayers(order.rootDisk, order.image);
     stopwatch.lap('disk');
-    const memory = await createMemoryFile(join(toolDirectory, 'seal'), 'wb-boot', memoryMib * 1024 * 1024, {
-      sealed: false,
-    });
     const { root, init } = imageLayers;
     const layers = order.rootDisk
       ? [
@@ -97,6 +108,44 @@ class QemuDriver implements Driver {
           { path: join(order.image, init), writable: true },
         ]
       : [];
+    const { memory, hello, ...started } = await this.#coldBoot(order, layers, stopwatch);
+    const engine = this.#engine(order.wire ? 'tap' : 'none');
+    const { image: directory, runDirectory, size } = order;
+    const hasDisk = Boolean(order.rootDisk);
+    const saver = (): ReturnType<typeof imageSaver> => {
+      const nowMs = this.#options.clock.now();
+      return imageSaver({ ...size, directory, runDirectory, memory, engine, guest: hello, hasDisk, nowMs });
+    };
+    return new QemuMachine({ ...started, imageSaver: saver });
+  }
+
+  async bootThrowaway(order: ThrowawayOrder): Promise<Machine> {
+    const stopwatch = startStopwatch();
+    const layers: DiskLayer[] = [
+      { path: order.rootDisk, writable: false, format: 'raw' },
+      { path: await createThrowawayLayer(order.rootDisk, order.scratch), writable: true },
+      ...order.disks.map((disk) => ({ ...disk, format: 'raw', startsDisk: true }) as const),
+    ];
+    stopwatch.lap('disk');
+    const {
+      memory: _,
+      hello: __,
+      ...started
+    } = await this.#coldBoot(order, layers, stopwatch, throwawayTranslationMib);
+    return new QemuMachine({ ...started, imageSaver: undefined });
+  }
+
+  async #coldBoot(
+    order: BootOrder | ThrowawayOrder,
+    layers: DiskLayer[],
+    stopwatch: Stopwatch,
+    translationMib?: number,
+  ): Promise<ColdBoot> {
+    const { guestDirectory, toolDirectory } = this.#options;
+    const { size } = order;
+    const memory = await createMemoryFile(join(toolDirectory, 'seal'), 'wb-boot', size.memoryMib * 1024 * 1024, {
+      sealed: false,
+    });
     const kernel = {
       image: join(guestDirectory, 'vmlinuz'),
       initramfs: join(guestDirectory, 'initramfs'),
@@ -108,34 +157,17 @@ class QemuDriver implements Driver {
       await this.#tidy(order.runDirectory);
     };
     try {
-      const plan = { ...this.#plan(order), size: order.size, kernel, layers, memoryFd: memory.fd, shareMemory: true };
+      const more = translationMib ? { translationMib } : {};
+      const plan = { ...this.#plan(order), ...more, size, kernel, layers, memoryFd: memory.fd, shareMemory: true };
       process = await startVmm(plan, order.signal);
       stopwatch.lap('spawn');
       const guest = new GuestClient(process.control, order.wire);
       await process.qmp.execute('cont');
       const hello = await guest.hello(this.#options.bootDeadlineMs ?? 120_000);
       stopwatch.lap('boot');
-      const engine = this.#engine(order.wire ? 'tap' : 'none');
-      const { image: directory, runDirectory } = order;
-      const saver = (): ReturnType<typeof imageSaver> =>
-        imageSaver({
-          directory,
-          runDirectory,
-          memory,
-          engine,
-          guest: hello,
-          memoryMib,
-          vcpus,
-          hasDisk: Boolean(order.rootDisk),
-          nowMs: this.#options.clock.now(),
-        });
-      const parts = { process, guest, stages: stopwatch.stages(), repaired: [], onConsole: order.onConsole };
-      return new QemuMachine({
-        ...parts,
-        imageSaver: saver,
-        suspendSaver: undefined,
-        release,
-      });
+      const stages = stopwatch.stages();
+      const { onConsole } = order;
+      return { memory, hello, process, guest, stages, repaired: [], onConsole, suspendSaver: undefined, release };
     } catch (error) {
       const said = consoleOf(process);
       await process?.kill();
@@ -222,7 +254,7 @@ class QemuDriver implements Driver {
     await this.#jail.cgroups.close();
   }
 
-  #plan(order: BootOrder | RestoreOrder) {
+  #plan(order: BootOrder | ThrowawayOrder | RestoreOrder) {
     const { runDirectory, wire, cpu } = order;
     return {
       binary: qemuBinary,

@@ -1,0 +1,3 @@
+module waterbear/builder
+
+go 1.19

@@ -1,0 +1,52 @@
+// The build cache of one account: a sparse raw disk, limited in size, whose file system is made and read only inside builder VMs.
+// A build takes it by rename into its own work directory and gives it back after a clean end. So one build at a time uses it, a
+// second one of the account starts with an empty disk of its own, and one that a crash left half-written is never found again.
+import { chmod, chown, mkdir, open, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Fault } from '../lib/errors.ts';
+
+export interface CacheDisk {
+  readonly path: string;
+  /** Keeps it for the account's next build. Whoever does not call this throws it away with its work directory. */
+  giveBack(): Promise<void>;
+}
+
+/** `workDirectory` and `directory` are on one file system. A disk that is made is `mib` long. */
+export async function takeCacheDisk(
+  directory: string,
+  account: string,
+  workDirectory: string,
+  mib: number,
+): Promise<CacheDisk> {
+  if (!/^\d{12}$/.test(account)) throw new Fault('internal', { what: `No account for a build cache: ${account}.` });
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const home = join(directory, `${account}.disk`);
+  const path = join(workDirectory, 'cache.disk');
+  await rename(home, path).catch(async (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+    await makeSparseDisk(path, mib);
+  });
+  return {
+    path,
+    async giveBack() {
+      await reclaim(path);
+      await rename(path, home);
+    },
+  };
+}
+
+/** A raw disk of zeros that occupies nothing. */
+export async function makeSparseDisk(path: string, mib: number): Promise<void> {
+  const file = await open(path, 'wx', 0o600);
+  try {
+    await file.truncate(mib * 2 ** 20);
+  } finally {
+    await file.close();
+  }
+}
+
+/** A disk that a VM has written belongs to nobody but us again. */
+export async function reclaim(path: string): Promise<void> {
+  await chown(path, process.getuid?.() ?? 0, process.getgid?.() ?? 0);
+  await chmod(path, 0o600);
+}
