@@ -96,6 +96,13 @@ test('its root holds nothing else of the host', async () => {
   expect(await readdir(`/run/waterbear-${instance}/m-jailed-one`)).toEqual([]);
 });
 
+test('its memory is never merged with equal pages of others', async () => {
+  const maps = await readFile(`/proc/${pids[0]}/smaps`, 'utf8');
+  const guest = maps.split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m).filter((one) => /memfd:/.test(one));
+  expect(guest.length).toBeGreaterThan(0);
+  for (const mapping of guest) expect(/^VmFlags: (.*)$/m.exec(mapping)?.[1]?.split(' ')).not.toContain('mg');
+});
+
 test('its namespaces are neither ours nor its neighbour’s', async () => {
   for (const kind of ['mnt', 'ipc', 'uts', 'net']) {
     const three = await Promise.all(['self', ...pids].map((pid) => namespaceOf(pid, kind)));

@@ -61,7 +61,7 @@ export function qemuArguments(plan: LaunchPlan): string[] {
       'none',
       '-no-reboot',
     ],
-    ...['-machine', `${machineTypes[accelerator]},memory-backend=m0,suppress-vmdesc=on`],
+    ...['-machine', `${machineTypes[accelerator]},memory-backend=m0,suppress-vmdesc=on,mem-merge=off`],
     ...[
       '-accel',
       accelerator === 'tcg' ? `tcg,tb-size=${plan.translationMib ?? 64}` : 'kvm',
