@@ -71,8 +71,9 @@ describe('a VM under KVM, without disk and network', () => {
     for (const life of [first, second]) expect([...life.repaired].sort()).toEqual(everythingRepaired);
     // It wakes as who it was.
     expect([...woken.repaired].sort()).toEqual(['clock', 'entropy', 'sockets']);
-    expect(new Set(first.ticks.map((tick) => tick.host))).toEqual(new Set(['first']));
-    expect(new Set(second.ticks.map((tick) => tick.host))).toEqual(new Set(['second']));
+    // Its first tick may have been under way when it was frozen.
+    expect(new Set(first.ticks.slice(1).map((tick) => tick.host))).toEqual(new Set(['first']));
+    expect(new Set(second.ticks.slice(1).map((tick) => tick.host))).toEqual(new Set(['second']));
     expect(firstTick(first).draw).not.toBe(firstTick(second).draw);
     expect(new Set(woken.ticks.map((tick) => tick.draw))).toEqual(new Set([firstTick(first).draw]));
   });
