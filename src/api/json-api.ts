@@ -9,13 +9,14 @@ import type { Log } from '../lib/log.ts';
 import { type Answer, errorAnswer, namedError } from './answer.ts';
 import type { Authenticate, ReceivedRequest } from './authenticate.ts';
 import { handleExtension } from './extension/handle.ts';
+import { handleCoreOperation } from './lambda-core/handle.ts';
 import { handleOperation } from './lambda-microvms/handle.ts';
 import { signedRequest } from './sigv4/request.ts';
 
 const maxBodyBytes = 1 << 20;
 
 export interface JsonApiDependencies {
-  app: Pick<App, 'operations' | 'inputLimits' | 'extension'>;
+  app: Pick<App, 'operations' | 'coreOperations' | 'inputLimits' | 'extension'>;
   authenticate: Authenticate;
   log: Log;
 }
@@ -39,6 +40,7 @@ export function createJsonApi(deps: JsonApiDependencies, serverFactory: (handler
     const received = receive(request);
     const answer =
       handleOperation(deps.app, deps.authenticate, received) ??
+      handleCoreOperation(deps.app, deps.authenticate, deps.log, received) ??
       handleExtension(deps.app, deps.authenticate, received) ??
       namedError('UnknownOperationException', `There is no operation ${received.method} ${received.rawPath}.`);
     send(reply, request.id, await answer);

@@ -67,6 +67,14 @@ export const constraints: Readonly<Record<string, Constraint>> = {
   nameFilter: { min: 1, max: 2048 },
   logGroup: { min: 1, max: 512, pattern: /^[a-zA-Z0-9_\-/.#]+$/ },
   logStream: { min: 1, max: 512, pattern: /^[^:*]*$/ },
+  Resource: {
+    min: 1,
+    max: 10_000,
+    pattern:
+      /^arn:aws[a-z0-9-]*:lambda:[a-z0-9-]+:[0-9]{12}:(function|layer|event-source-mapping|code-signing-config|capacity-provider|network-connector|microvm-image):[a-zA-Z0-9-_$:.]+$/,
+  },
+  Tags: { max: 50, key: { min: 1, max: 128, pattern: tagText }, each: { max: 256, pattern: tagText } },
+  TagKeys: { min: 1, max: 50, each: { min: 1, max: 128, pattern: tagText } },
   tags: { max: 50, key: { min: 1, max: 128, pattern: tagText }, each: { max: 256, pattern: tagText } },
 };
 

@@ -236,7 +236,10 @@ test('the rest of what can be asked wrongly', async () => {
     [token({ allowedPorts: [{ port: 70_000 }] }), validation("Value at 'allowedPorts.1.member.port'")],
     [token({ allowedPorts: [{ range: { startPort: 9, endPort: 8 } }] }), validation('ends before it starts')],
     [token({ microvmIdentifier: 'nobody' }), of('ResourceNotFoundException', 404, 'nobody')],
-    [new DeleteMicrovmImageCommand({ imageIdentifier: demoArn }), validation('not supported by this version')],
+    [
+      new DeleteMicrovmImageCommand({ imageIdentifier: demoArn }),
+      validation('Cannot delete microvm image with running microvms.'),
+    ],
   ];
   for (const [command, error] of cases) await expect(rig.client.send(command as never)).rejects.toMatchObject(error);
 });

@@ -1,6 +1,7 @@
 // Checks a value against its shape and constraints, and copies what the shape knows. Wording follows AWS.
 import { type Constraint, enums } from '../../contract/constraints.ts';
 import { structures } from '../../contract/generated/operations.ts';
+import { coreEnums, coreStructures } from '../../contract/lambda-core.ts';
 import type { Member, Shape, Structure } from '../../contract/model.ts';
 import { Fault } from '../../lib/errors.ts';
 
@@ -20,7 +21,11 @@ export interface Check {
   readonly violations: string[];
 }
 
-const table: Readonly<Record<string, Structure>> = structures;
+const table: Readonly<Record<string, Structure>> = { ...structures, ...coreStructures };
+const enumsOf: Readonly<Record<string, readonly string[]>> = { ...enums, ...coreEnums };
+
+/** Errors name members in camel case, also where they travel with a capital letter. */
+const shown = (name: string): string => name.charAt(0).toLowerCase() + name.slice(1);
 
 const violate = (check: Check, { path }: Spot, rule: string): void => {
   check.violations.push(`Value at '${path}' failed to satisfy constraint: ${rule}`);
@@ -54,9 +59,9 @@ export function readMembers(
     const value: unknown = Object.hasOwn(source, name) ? (source as Record<string, unknown>)[name] : undefined;
     const specific = `${structureName}.${name}`;
     const spot = {
-      path: `${prefix}${name}`,
+      path: `${prefix}${shown(name)}`,
       constraint: check.limits[specific] ?? check.limits[name] ?? {},
-      allowed: enums[specific] ?? enums[name],
+      allowed: enumsOf[specific] ?? enumsOf[name],
     };
     if (value !== undefined && value !== null) read[name] = readValue(check, member.shape, value, spot);
     else if (member.required) violate(check, spot, 'Member must not be null');
