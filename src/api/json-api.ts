@@ -6,7 +6,7 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import type { App } from '../app/create-app.ts';
 import { isFault } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
-import { type Answer, errorAnswer, namedError } from './answer.ts';
+import { type Answer, errorAnswer, namedError, rawAnswer } from './answer.ts';
 import type { Authenticate, ReceivedRequest } from './authenticate.ts';
 import { handleExtension } from './extension/handle.ts';
 import { handleCoreOperation } from './lambda-core/handle.ts';
@@ -29,6 +29,8 @@ export function createJsonApi(deps: JsonApiDependencies, serverFactory: (handler
     bodyLimit: maxBodyBytes,
     forceCloseConnections: 'idle',
     exposeHeadRoutes: false,
+    // On the way down a request on a kept connection is answered like any other, not with Fastify's own 503.
+    return503OnClosing: false,
     genReqId: () => randomUUID(),
     frameworkErrors: (error, request, reply) => sendError(deps.log, request, reply, error),
     clientErrorHandler: refuseConnection,
@@ -58,7 +60,8 @@ function receive(request: FastifyRequest): ReceivedRequest {
 function send(reply: FastifyReply, requestId: string, { status, headers, body }: Answer): void {
   const all = { ...headers, 'x-amzn-requestid': requestId };
   if (status === 204) void reply.code(status).headers({ 'x-amzn-requestid': requestId }).send();
-  else void reply.code(status).headers(all).send(body);
+  // The text is whole: without a serializer Fastify would add a charset, which AWS's answers do not have.
+  else void reply.code(status).headers(all).serializer(String).send(body);
 }
 
 function sendError(log: Log, request: FastifyRequest, reply: FastifyReply, error: unknown): void {
@@ -81,23 +84,25 @@ function requestError(error: unknown): Answer | undefined {
   return namedError('SerializationException', 'The request could not be read.');
 }
 
+const headerBytes = 16 * 1024;
+const refusals: Readonly<Record<string, Answer>> = {
+  HPE_HEADER_OVERFLOW: namedError(
+    'SerializationException',
+    `Address and headers may have at most ${headerBytes} bytes.`,
+  ),
+  ERR_HTTP_REQUEST_TIMEOUT: namedError('RequestTimeoutException', 'The request did not come in time.'),
+};
+const notHttp = namedError('SerializationException', 'The request is not valid HTTP.');
+
+/** Time to read the answer before the connection is cut, whatever the client does. */
+const lingerMs = 1000;
+
 /** What is not HTTP at all still gets an answer that an SDK can read. */
-function refuseConnection(_error: unknown, socket: Duplex): void {
+export function refuseConnection(error: { code?: string }, socket: Duplex): void {
   if (!socket.writable) {
     socket.destroy();
     return;
   }
-  const { body } = namedError('SerializationException', 'The request is not valid HTTP.');
-  socket.end(
-    [
-      'HTTP/1.1 400 Bad Request',
-      'content-type: application/json',
-      'x-amzn-errortype: SerializationException',
-      `x-amzn-requestid: ${randomUUID()}`,
-      `content-length: ${Buffer.byteLength(body)}`,
-      'connection: close',
-      '',
-      body,
-    ].join('\r\n'),
-  );
+  socket.end(rawAnswer(refusals[error.code ?? ''] ?? notHttp, randomUUID()));
+  setTimeout(() => socket.destroy(), lingerMs).unref();
 }

@@ -59,7 +59,7 @@ export function requireSettled({ imageArn, state }: ImageRow, also?: ImageState)
 
 /** A MicroVM of another account does not exist for the caller. */
 export async function requireMicrovm(app: AppContext, caller: Caller, microvmId: string): Promise<MicrovmRow> {
-  const row = await findMicrovm(app.db, microvmId);
+  const row = app.index.get(microvmId)?.row ?? (await findMicrovm(app.db, microvmId));
   if (row?.account === caller.account) return row;
   const what = `Unable to find microvmIdentifier ${microvmId}`;
   throw new Fault('not_found', { what, resourceType: 'microvm', resourceId: microvmId });

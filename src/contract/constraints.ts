@@ -13,6 +13,9 @@ export interface Constraint {
   key?: Constraint;
 }
 
+/** A pattern as the service model has it: the whole text is meant without saying so. */
+export const patternText = ({ source }: RegExp): string => source.replace(/^\^|\$$/g, '').replaceAll('\\/', '/');
+
 const nonBlank: Constraint = { min: 1, max: 2048, pattern: /^[^\s]+$/ };
 const roleArn: Constraint = {
   min: 20,
@@ -88,5 +91,7 @@ export const enums: Readonly<Record<string, readonly string[]>> = {
   terminate: ['ENABLED', 'DISABLED'],
   architecture: ['ARM_64', 'X86_64'],
   additionalOsCapabilities: ['ALL'],
+  // What AWS has, and what this service answers.
+  'ListMicrovmImageBuildsInput.chipset': ['GRAVITON', 'GENERIC'],
   'UpdateMicrovmImageVersionRequest.status': ['ACTIVE', 'INACTIVE'],
 };

@@ -89,7 +89,7 @@ test.each([
 test('a body that does not come is not waited for', async () => {
   await using slow = await controlPlaneRig({}, 50);
   const { promise, resolve } = Promise.withResolvers<void>();
-  const socket = connect(slow.port, '127.0.0.1');
+  const socket = connect(slow.port, '127.0.0.1').resume();
   socket.on('error', () => {});
   socket.on('close', () => resolve());
   socket.write('POST /2025-09-09/microvms HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{');
