@@ -145,6 +145,7 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
 
     async deleteImage(buildId) {
       await rm(imageDirectory(buildId), { recursive: true, force: true });
+      driver.forget(imageDirectory(buildId));
       await rm(logPath(buildId), { force: true });
     },
 
