@@ -50,3 +50,19 @@ test('a deleted version takes its files along, a deleted image all of them; the 
     await it.close();
   }
 });
+
+test('a build whose application fails tells how large the container is', async () => {
+  const it = await startTestServer({ driver: 'fake' });
+  try {
+    const hooks = { port: 8080, microvmImageHooks: { ready: 'ENABLED', readyTimeoutInSeconds: 1 } } as const;
+    const environmentVariables = { FAKE_READY_STATUS: '500' };
+    const { imageArn: imageIdentifier, state } = await it.build('bad', zip, { hooks, environmentVariables });
+    expect(state).toBe('FAILED');
+    const version = { imageIdentifier, imageVersion: '1.0' };
+    const { items } = await it.lambda.listMicrovmImageBuilds(version);
+    const build = await it.lambda.getMicrovmImageBuild({ ...version, buildId: items?.[0]?.buildId });
+    expect(build).toMatchObject({ buildState: 'FAILED', snapshotBuild: { codeInstallSizeInBytes: 23 } });
+  } finally {
+    await it.close();
+  }
+});
