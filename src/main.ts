@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { sigv4Authenticate } from './api/authenticate.ts';
 import { createS3Handler } from './api/s3/handler.ts';
 import { createControlPlane } from './api/server.ts';
+import { cachedKeys } from './api/sigv4/key-cache.ts';
 import type { KeyLookup } from './api/sigv4/verify.ts';
 import { type App, createApp } from './app/create-app.ts';
 import type { AppSettings } from './app/settings.ts';
@@ -88,7 +89,7 @@ async function start(
   stack.defer(() => gateway.close());
   await app.start();
   const gatewayPort = await endpoints.start(settings, gateway, app, at('keys', 'ports.json'));
-  const keys: KeyLookup = async (accessKeyId) => findAccessKey(store.db, accessKeyId);
+  const keys: KeyLookup = cachedKeys((accessKeyId) => findAccessKey(store.db, accessKeyId), clock);
   const s3 = createS3Handler({ store: objects, keys, clock, log, region, hostSuffixes: ['s3.localhost'] });
   const authenticate = sigv4Authenticate(keys, { clock, regions: [region] });
   const control = createControlPlane({ app, authenticate, s3, log });

@@ -1,8 +1,9 @@
 // All commands, in the order of the help.
 import type { Command } from '../command.ts';
+import { awsModel } from './aws-model.ts';
 import { demo } from './demo.ts';
 import { env } from './env.ts';
 import { logs } from './logs.ts';
 import { serve } from './serve.ts';
 
-export const commands: readonly Command[] = [serve, env, demo, logs];
+export const commands: readonly Command[] = [serve, env, demo, logs, awsModel];

@@ -1,5 +1,6 @@
 // An HTTP answer of the control plane before it is sent, and errors in AWS's form.
 
+import { STATUS_CODES } from 'node:http';
 import { errors } from '../contract/generated/operations.ts';
 import type { ErrorShape } from '../contract/model.ts';
 import { Fault, type FaultCode, isFault } from '../lib/errors.ts';
@@ -31,6 +32,7 @@ const unmodelled: Readonly<Record<string, number>> = {
   MissingAuthenticationTokenException: 403,
   UnrecognizedClientException: 403,
   UnknownOperationException: 404,
+  RequestTimeoutException: 408,
   RequestEntityTooLargeException: 413,
 };
 
@@ -45,6 +47,18 @@ export const jsonAnswer = (status: number, body: unknown): Answer => json(status
 /** An error by its name, for what never becomes a Fault. */
 export const namedError = (name: keyof typeof unmodelled, message: string): Answer =>
   json(unmodelled[name] ?? 400, { message }, { 'x-amzn-errortype': name });
+
+/** An answer as bytes of HTTP/1.1, for a connection on which no request could be read; it ends the connection. */
+export function rawAnswer({ status, headers, body }: Answer, requestId: string): string {
+  const all = {
+    ...headers,
+    'x-amzn-requestid': requestId,
+    'content-length': Buffer.byteLength(body),
+    connection: 'close',
+  };
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n${body}`;
+}
 
 /** What was thrown, in AWS's form. A 500 names the request and nothing else. */
 export function errorAnswer(error: unknown, requestId: string): Answer {

@@ -6,16 +6,17 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import type { App } from '../app/create-app.ts';
 import { isFault } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
-import { type Answer, errorAnswer, namedError } from './answer.ts';
+import { type Answer, errorAnswer, namedError, rawAnswer } from './answer.ts';
 import type { Authenticate, ReceivedRequest } from './authenticate.ts';
 import { handleExtension } from './extension/handle.ts';
+import { handleCoreOperation } from './lambda-core/handle.ts';
 import { handleOperation } from './lambda-microvms/handle.ts';
 import { signedRequest } from './sigv4/request.ts';
 
 const maxBodyBytes = 1 << 20;
 
 export interface JsonApiDependencies {
-  app: Pick<App, 'operations' | 'inputLimits' | 'extension'>;
+  app: Pick<App, 'operations' | 'coreOperations' | 'inputLimits' | 'extension'>;
   authenticate: Authenticate;
   log: Log;
 }
@@ -28,6 +29,8 @@ export function createJsonApi(deps: JsonApiDependencies, serverFactory: (handler
     bodyLimit: maxBodyBytes,
     forceCloseConnections: 'idle',
     exposeHeadRoutes: false,
+    // On the way down a request on a kept connection is answered like any other, not with Fastify's own 503.
+    return503OnClosing: false,
     genReqId: () => randomUUID(),
     frameworkErrors: (error, request, reply) => sendError(deps.log, request, reply, error),
     clientErrorHandler: refuseConnection,
@@ -39,6 +42,7 @@ export function createJsonApi(deps: JsonApiDependencies, serverFactory: (handler
     const received = receive(request);
     const answer =
       handleOperation(deps.app, deps.authenticate, received) ??
+      handleCoreOperation(deps.app, deps.authenticate, deps.log, received) ??
       handleExtension(deps.app, deps.authenticate, received) ??
       namedError('UnknownOperationException', `There is no operation ${received.method} ${received.rawPath}.`);
     send(reply, request.id, await answer);
@@ -56,7 +60,8 @@ function receive(request: FastifyRequest): ReceivedRequest {
 function send(reply: FastifyReply, requestId: string, { status, headers, body }: Answer): void {
   const all = { ...headers, 'x-amzn-requestid': requestId };
   if (status === 204) void reply.code(status).headers({ 'x-amzn-requestid': requestId }).send();
-  else void reply.code(status).headers(all).send(body);
+  // The text is whole: without a serializer Fastify would add a charset, which AWS's answers do not have.
+  else void reply.code(status).headers(all).serializer(String).send(body);
 }
 
 function sendError(log: Log, request: FastifyRequest, reply: FastifyReply, error: unknown): void {
@@ -79,23 +84,25 @@ function requestError(error: unknown): Answer | undefined {
   return namedError('SerializationException', 'The request could not be read.');
 }
 
+const headerBytes = 16 * 1024;
+const refusals: Readonly<Record<string, Answer>> = {
+  HPE_HEADER_OVERFLOW: namedError(
+    'SerializationException',
+    `Address and headers may have at most ${headerBytes} bytes.`,
+  ),
+  ERR_HTTP_REQUEST_TIMEOUT: namedError('RequestTimeoutException', 'The request did not come in time.'),
+};
+const notHttp = namedError('SerializationException', 'The request is not valid HTTP.');
+
+/** Time to read the answer before the connection is cut, whatever the client does. */
+const lingerMs = 1000;
+
 /** What is not HTTP at all still gets an answer that an SDK can read. */
-function refuseConnection(_error: unknown, socket: Duplex): void {
+export function refuseConnection(error: { code?: string }, socket: Duplex): void {
   if (!socket.writable) {
     socket.destroy();
     return;
   }
-  const { body } = namedError('SerializationException', 'The request is not valid HTTP.');
-  socket.end(
-    [
-      'HTTP/1.1 400 Bad Request',
-      'content-type: application/json',
-      'x-amzn-errortype: SerializationException',
-      `x-amzn-requestid: ${randomUUID()}`,
-      `content-length: ${Buffer.byteLength(body)}`,
-      'connection: close',
-      '',
-      body,
-    ].join('\r\n'),
-  );
+  socket.end(rawAnswer(refusals[error.code ?? ''] ?? notHttp, randomUUID()));
+  setTimeout(() => socket.destroy(), lingerMs).unref();
 }

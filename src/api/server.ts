@@ -2,7 +2,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { createJsonApi, type JsonApiDependencies } from './json-api.ts';
+import type { Duplex } from 'node:stream';
+import { createJsonApi, type JsonApiDependencies, refuseConnection } from './json-api.ts';
 import { signedService } from './sigv4/claim.ts';
 import { signedRequest } from './sigv4/request.ts';
 
@@ -21,20 +22,35 @@ export interface ControlPlane {
   close(graceMs?: number): Promise<void>;
 }
 
+type Listener = (request: IncomingMessage, response: ServerResponse) => void;
+
 /** An upload of many gigabytes may take long; the S3 handler watches for silence itself. */
 const requestTimeoutMs = 6 * 3_600_000;
 const defaultRequestMs = 60_000;
 
 /** A client that sends its few bytes too slowly does not hold a connection for hours. */
 function cutWhenLate(response: ServerResponse, ms: number): void {
-  const timer = setTimeout(() => response.destroy(), ms);
+  const timer = setTimeout(() => {
+    if (response.headersSent || !response.socket) response.destroy();
+    else refuseConnection({ code: 'ERR_HTTP_REQUEST_TIMEOUT' }, response.socket);
+  }, ms);
   response.once('close', () => clearTimeout(timer));
+}
+
+/** Cases in which node:http would answer by itself, without a word that an SDK can read. */
+function answerEverything(server: Server, listener: Listener): void {
+  server.on('checkExpectation', listener);
+  server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
+    // From here on nobody else listens, and a client that goes away must not end the process.
+    socket.on('error', () => socket.destroy());
+    refuseConnection({}, socket);
+  });
 }
 
 export function createControlPlane(deps: ControlPlaneDependencies): ControlPlane {
   let server: Server | undefined;
   const api = createJsonApi(deps, (handler) => {
-    const listener = (request: IncomingMessage, response: ServerResponse): void => {
+    const listener: Listener = (request, response) => {
       if (signedService(signedRequest(request)) !== 's3') {
         cutWhenLate(response, deps.requestMs ?? defaultRequestMs);
         handler(request, response);
@@ -45,8 +61,10 @@ export function createControlPlane(deps: ControlPlaneDependencies): ControlPlane
         response.destroy();
       });
     };
-    server = deps.tls ? createTlsServer(deps.tls, listener) : createServer(listener);
-    server.requestTimeout = requestTimeoutMs;
+    // A request without Host cannot be signed: it is refused where signatures are read.
+    const options = { requestTimeout: requestTimeoutMs, requireHostHeader: false };
+    server = deps.tls ? createTlsServer({ ...deps.tls, ...options }, listener) : createServer(options, listener);
+    answerEverything(server, listener);
     return server;
   });
   return {

@@ -1,9 +1,12 @@
 // The four acts on a host that convergence chooses from. Each looks first whether the host has already got there (a crash
 // or a failed write may lie between act and record), and each ends by recording what is, never what was hoped for.
+import type { LaunchOrder } from '../contract/node-api.ts';
 import { Fault, isFault } from '../lib/errors.ts';
+import { fromJson } from '../store/json.ts';
 import type { MicrovmChange } from '../store/microvms.ts';
 import type { MicrovmRow } from '../store/tables.ts';
 import { changeState, ended, reasonOf } from './change-state.ts';
+import { egressOf } from './connectors.ts';
 import { type AppContext, leave } from './context.ts';
 import type { LiveMicrovm } from './microvm-index.ts';
 import { withLaunch, withSuspend } from './report.ts';
@@ -30,10 +33,20 @@ async function attempt<T>(app: AppContext, vm: LiveMicrovm, what: string, act: (
   }
 }
 
+function launchOrder({ microvmId, buildId, account, runHookPayload, egressConnectors }: MicrovmRow): LaunchOrder {
+  const egress = egressOf(fromJson(egressConnectors));
+  return {
+    microvmId,
+    buildId,
+    account,
+    ...(runHookPayload === null ? {} : { runHookPayload }),
+    ...(egress ? { egress } : {}),
+  };
+}
+
 /** PENDING for the first time. */
 export const launch: Act = async (app, vm) => {
-  const { microvmId, buildId, account, runHookPayload } = vm.row;
-  const order = { microvmId, buildId, account, ...(runHookPayload === null ? {} : { runHookPayload }) };
+  const order = launchOrder(vm.row);
   const outcome = await attempt(app, vm, 'launch', () =>
     onHost(app, vm) === 'running' ? undefined : app.node.launch(order),
   );

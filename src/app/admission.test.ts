@@ -7,6 +7,7 @@ import { listMicrovms } from './operations/list-microvms.ts';
 import { resumeMicrovm } from './operations/resume-microvm.ts';
 import { runMicrovm } from './operations/run-microvm.ts';
 import { suspendMicrovm } from './operations/suspend-microvm.ts';
+import { updateMicrovmImage } from './operations/update-microvm-image.ts';
 import { caller, demoArn, imageRequest, testApp } from './testing/test-app.ts';
 
 const full = () => new Fault('capacity_exhausted', { what: 'This host is full.' });
@@ -56,4 +57,16 @@ test('an image that could not be built is not made', async () => {
   await expect(getMicrovmImage(t.app.context, caller, { imageIdentifier: demoArn })).rejects.toMatchObject({
     code: 'not_found',
   });
+});
+
+test('a version that could not be built is not made', async () => {
+  await using t = await testApp();
+  await t.launch();
+  t.node.failures.checkBuild = [full()];
+  const { name: _name, ...update } = { ...imageRequest, imageIdentifier: demoArn };
+  await expect(updateMicrovmImage(t.app.context, caller, update)).rejects.toThrow('This host is full.');
+  const { state, latestActiveImageVersion } = await getMicrovmImage(t.app.context, caller, {
+    imageIdentifier: demoArn,
+  });
+  expect({ state, latestActiveImageVersion }).toEqual({ state: 'CREATED', latestActiveImageVersion: '1.0' });
 });

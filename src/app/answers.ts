@@ -42,7 +42,7 @@ function idlePolicyOf(row: MicrovmRow): GetMicrovmResponse['idlePolicy'] {
 
 const dateOf = (ms: number | null): Date | undefined => (ms === null ? undefined : new Date(ms));
 
-export const imageAnswer = (image: ImageRow): GetMicrovmImageOutput => ({
+export const imageAnswer = (image: ImageRow): GetMicrovmImageOutput & { updatedAt: Date } => ({
   imageArn: image.imageArn,
   name: image.name,
   state: image.state,

@@ -2,18 +2,15 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BuildOrder, BuildOutcome } from '../contract/node-api.ts';
+import type { ImageState } from '../contract/states.ts';
 import { Fault, isFault } from '../lib/errors.ts';
-import {
-  changeBuild,
-  changeImage,
-  changeImageVersion,
-  findBuild,
-  findImageVersion,
-  listOpenBuilds,
-} from '../store/images.ts';
+import { changeBuild, findBuild, listOpenBuilds } from '../store/builds.ts';
+import { changeImageVersion, findImageVersion } from '../store/image-versions.ts';
+import { changeImage, findImage, refreshLatestVersions } from '../store/images.ts';
 import { fromJson, type Json } from '../store/json.ts';
 import { inTransaction } from '../store/open-store.ts';
-import type { BuildRow, ImageVersionRow } from '../store/tables.ts';
+import type { BuildRow, Database, ImageVersionRow } from '../store/tables.ts';
+import { egressOf } from './connectors.ts';
 import type { AppContext } from './context.ts';
 import { fetchArchive } from './fetch-archive.ts';
 import { hookPlan, type StoredSpec } from './image-spec.ts';
@@ -34,7 +31,7 @@ export async function buildImage(app: AppContext, buildId: string): Promise<void
       await recordSuccess(app, build, outcome);
     } catch (error) {
       app.log.warn('image.build_failed', { buildId, error: String(error) });
-      await recordFailure(app, build, buildReason(app, error));
+      await recordFailure(app, build, buildReason(app, error), codeInstallBytesOf(error));
     }
   } catch (error) {
     app.log.error('image.build_not_recorded', { buildId, error: String(error) });
@@ -48,6 +45,7 @@ function orderOf(app: AppContext, build: BuildRow, version: ImageVersionRow, arc
   const { asked } = readSpec(version);
   const size = limits.sizes[version.memoryMib];
   if (!size) throw new Fault('internal', { what: `The size ${version.memoryMib} MiB is not configured.` });
+  const egress = egressOf(asked.egressNetworkConnectors ?? []);
   const imageName = build.imageArn.split(':').at(-1) ?? '';
   return {
     buildId: build.buildId,
@@ -66,6 +64,7 @@ function orderOf(app: AppContext, build: BuildRow, version: ImageVersionRow, arc
       AWS_REGION: region,
     },
     hooks: hookPlan(asked.hooks, limits),
+    ...(egress ? { egress } : {}),
     allCapabilities: asked.additionalOsCapabilities?.includes('ALL') ?? false,
   };
 }
@@ -90,23 +89,44 @@ async function recordSuccess(app: AppContext, build: BuildRow, outcome: BuildOut
   await inTransaction(app.db, async (trx) => {
     await changeBuild(trx, build.buildId, { state: 'SUCCESSFUL', endedAtMs: nowMs, ...sizes });
     await changeImageVersion(trx, build, { state: 'SUCCESSFUL', status: 'ACTIVE', updatedAtMs: nowMs });
-    const image = { state: 'CREATED', latestActiveVersion: build.version, updatedAtMs: nowMs } as const;
-    await changeImage(trx, build.imageArn, image);
+    await settleImage(trx, build.imageArn, { first: 'CREATED', later: 'UPDATED' }, nowMs);
   });
 }
 
-async function recordFailure(app: AppContext, build: BuildRow, stateReason: string): Promise<void> {
+/** A build that fails after the container was built says how large that is. */
+function codeInstallBytesOf(error: unknown): number | null {
+  const bytes = isFault(error, 'build_failed') ? error.facts.codeInstallBytes : undefined;
+  return typeof bytes === 'number' ? bytes : null;
+}
+
+async function recordFailure(
+  app: AppContext,
+  build: BuildRow,
+  stateReason: string,
+  codeInstallBytes: number | null,
+): Promise<void> {
   const nowMs = app.clock.now();
   await inTransaction(app.db, async (trx) => {
-    await changeBuild(trx, build.buildId, { state: 'FAILED', stateReason, endedAtMs: nowMs });
+    await changeBuild(trx, build.buildId, { state: 'FAILED', stateReason, codeInstallBytes, endedAtMs: nowMs });
     await changeImageVersion(trx, build, { state: 'FAILED', status: 'INACTIVE', updatedAtMs: nowMs });
-    const image = { state: 'CREATE_FAILED', latestFailedVersion: build.version, updatedAtMs: nowMs } as const;
-    await changeImage(trx, build.imageArn, image);
+    await settleImage(trx, build.imageArn, { first: 'CREATE_FAILED', later: 'UPDATE_FAILED' }, nowMs);
   });
+}
+
+/** The end of a build is the end of the image's creation, or of its update. */
+async function settleImage(
+  trx: Database,
+  imageArn: string,
+  states: { first: ImageState; later: ImageState },
+  updatedAtMs: number,
+): Promise<void> {
+  const image = await findImage(trx, imageArn);
+  await changeImage(trx, imageArn, { state: image?.state === 'CREATING' ? states.first : states.later, updatedAtMs });
+  await refreshLatestVersions(trx, imageArn);
 }
 
 /** After a start: no build survives the process that ran it. */
 export async function failInterruptedBuilds(app: AppContext): Promise<void> {
   const what = 'INTERNAL_PLATFORM_ERROR: The host process restarted during the build. Build again.';
-  for (const build of await listOpenBuilds(app.db)) await recordFailure(app, build, what);
+  for (const build of await listOpenBuilds(app.db)) await recordFailure(app, build, what, null);
 }

@@ -1,9 +1,11 @@
 // Checks on what a caller names: images, MicroVMs. Messages follow the live service.
+
+import type { ImageState } from '../contract/states.ts';
 import { type ArnParts, parseArn } from '../lib/arn.ts';
 import { Fault } from '../lib/errors.ts';
 import { findImage } from '../store/images.ts';
 import { findMicrovm } from '../store/microvms.ts';
-import type { ImageRow, MicrovmRow } from '../store/tables.ts';
+import type { Database, ImageRow, MicrovmRow } from '../store/tables.ts';
 import type { AppContext } from './context.ts';
 import type { Caller } from './settings.ts';
 
@@ -27,22 +29,37 @@ export function checkImageArn(caller: Caller, imageArn: string, wording: ArnWord
   return parts;
 }
 
+export const imageNotFound = (imageArn: string): Fault =>
+  new Fault('not_found', {
+    what: `MicroVMImage not found for MicroVMImageID: ${imageArn}`,
+    resourceType: 'microvm-image',
+    resourceId: imageArn,
+  });
+
 export async function requireImage(
-  app: AppContext,
+  { db }: { db: Database },
   caller: Caller,
   imageArn: string,
   wording: ArnWording,
 ): Promise<ImageRow> {
   checkImageArn(caller, imageArn, wording);
-  const image = await findImage(app.db, imageArn);
+  const image = await findImage(db, imageArn);
   if (image) return image;
-  const what = `MicroVMImage not found for MicroVMImageID: ${imageArn}`;
-  throw new Fault('not_found', { what, resourceType: 'microvm-image', resourceId: imageArn });
+  throw imageNotFound(imageArn);
+}
+
+const settled: readonly ImageState[] = ['CREATED', 'CREATE_FAILED', 'UPDATED', 'UPDATE_FAILED'];
+
+/** Throws `conflict` while something is under way with the image; `also` is a further state that will do. */
+export function requireSettled({ imageArn, state }: ImageRow, also?: ImageState): void {
+  if (settled.includes(state) || state === also) return;
+  const what = `MicroVM Image is already in state: ${state}`;
+  throw new Fault('conflict', { what, resourceType: 'microvm-image', resourceId: imageArn });
 }
 
 /** A MicroVM of another account does not exist for the caller. */
 export async function requireMicrovm(app: AppContext, caller: Caller, microvmId: string): Promise<MicrovmRow> {
-  const row = await findMicrovm(app.db, microvmId);
+  const row = app.index.get(microvmId)?.row ?? (await findMicrovm(app.db, microvmId));
   if (row?.account === caller.account) return row;
   const what = `Unable to find microvmIdentifier ${microvmId}`;
   throw new Fault('not_found', { what, resourceType: 'microvm', resourceId: microvmId });

@@ -1,4 +1,5 @@
 // What every use case works with.
+import type { Background } from './background.ts';
 import type { BuildQueue } from './build-queue.ts';
 import type { MicrovmIndex } from './microvm-index.ts';
 import type { AppDependencies } from './settings.ts';
@@ -6,6 +7,10 @@ import type { AppDependencies } from './settings.ts';
 export interface AppContext extends AppDependencies {
   readonly index: MicrovmIndex;
   readonly builds: BuildQueue;
+  /** Finishes deletions of images and versions. */
+  readonly deletions: Background;
+  /** Finishes what was asked of network connectors. */
+  readonly connectors: Background;
   /** Called when a MicroVM is about to be suspended or has ended. */
   readonly leaveListeners: ((microvmId: string) => void)[];
   /** Aborted by `close`. */

@@ -2,30 +2,35 @@
 import type { Constraint } from '../contract/constraints.ts';
 import type { DataPlane } from '../contract/data-plane.ts';
 import type { OperationName, OperationTypes } from '../contract/generated/operations.ts';
+import type { CoreOperationName, CoreOperationTypes } from '../contract/lambda-core.ts';
 import { within } from '../lib/deadline.ts';
+import { Background } from './background.ts';
 import { failInterruptedBuilds } from './build-image.ts';
 import { BuildQueue } from './build-queue.ts';
+import { finishConnectors } from './connector-work.ts';
 import type { AppContext } from './context.ts';
 import { createDataPlane } from './data-plane.ts';
+import { finishDeletions } from './deletions.ts';
 import { recordEnd } from './end-microvm.ts';
 import { createExtension, type Extension } from './extension.ts';
 import { inputLimits } from './input-limits.ts';
 import { MicrovmIndex } from './microvm-index.ts';
-import { implementations } from './operations/index.ts';
+import { coreImplementations, implementations } from './operations/index.ts';
 import { recoverMicrovms } from './recovery.ts';
 import type { AppDependencies, Caller } from './settings.ts';
 import { suspendAll } from './suspend-all.ts';
 
-export type Operations = {
-  readonly [N in OperationName]?: (
-    caller: Caller,
-    input: OperationTypes[N]['input'],
-  ) => Promise<OperationTypes[N]['output']>;
-};
+type Bound<T extends { input: unknown; output: unknown }> = (caller: Caller, input: T['input']) => Promise<T['output']>;
+
+export type Operations = { readonly [N in OperationName]: Bound<OperationTypes[N]> };
+
+export type CoreOperations = { readonly [N in CoreOperationName]: Bound<CoreOperationTypes[N]> };
 
 export interface App {
   readonly context: AppContext;
   readonly operations: Operations;
+  /** Of the API `lambda-core`: network connectors. */
+  readonly coreOperations: CoreOperations;
   readonly dataPlane: DataPlane;
   readonly extension: Extension;
   /** Profile-dependent bounds of input members. */
@@ -44,13 +49,16 @@ export function createApp(dependencies: AppDependencies): App {
     ...dependencies,
     index: new MicrovmIndex(),
     builds: new BuildQueue(dependencies.settings.parallelBuilds),
+    deletions: new Background('image.deletions', dependencies, () => finishDeletions(context)),
+    connectors: new Background('connector.changes', dependencies, () => finishConnectors(context)),
     leaveListeners: [],
     closing: closing.signal,
     draining: false,
   };
   return {
     context,
-    operations: bind(context),
+    operations: bind(context, implementations) as Operations,
+    coreOperations: bind(context, coreImplementations) as CoreOperations,
     dataPlane: createDataPlane(context),
     extension: createExtension(context),
     inputLimits: inputLimits(context.settings.limits),
@@ -69,20 +77,23 @@ export function createApp(dependencies: AppDependencies): App {
 }
 
 async function settle(context: AppContext, deadlineMs: number): Promise<void> {
+  const background = [context.deletions.idle(), context.connectors.idle()];
   const acts = context.index.all().map(({ worker }) => worker);
   try {
-    await within(deadlineMs, 'Coming to rest', Promise.all([context.builds.idle(), ...acts]));
+    await within(deadlineMs, 'Coming to rest', Promise.all([context.builds.idle(), ...background, ...acts]));
   } catch (error) {
     context.log.error('server.close_late', { error: String(error) });
   }
 }
 
-function bind(context: AppContext): Operations {
-  const bound = Object.entries(implementations).map(([name, implementation]) => [
+type Unbound = (app: AppContext, caller: Caller, input: never) => Promise<unknown>;
+
+function bind(context: AppContext, unbound: Readonly<Record<string, Unbound>>): object {
+  const bound = Object.entries(unbound).map(([name, implementation]) => [
     name,
     (caller: Caller, input: never) => implementation(context, caller, input),
   ]);
-  return Object.fromEntries(bound) as Operations;
+  return Object.fromEntries(bound);
 }
 
 function listenForEnds(context: AppContext): void {

@@ -34,7 +34,10 @@ export interface Extension {
 export function createExtension(app: AppContext): Extension {
   const { version, region, limits } = app.settings;
   return {
-    info: () => ({ version, profile: limits.name, region, ...app.node.info() }),
+    info() {
+      const { confinesEgress: _inside, ...host } = app.node.info();
+      return { version, profile: limits.name, region, ...host };
+    },
     async microvm(caller, microvmId) {
       const row = await requireMicrovm(app, caller, microvmId);
       const statistics =

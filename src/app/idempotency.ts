@@ -1,13 +1,13 @@
 // Client tokens: the same token with the same parameters is the same call; with others it is a mistake.
 import { createHash } from 'node:crypto';
 import { Fault } from '../lib/errors.ts';
-import { findIdempotency, insertIdempotency } from '../store/idempotency.ts';
+import { findIdempotency, putIdempotency } from '../store/idempotency.ts';
 import type { Database } from '../store/tables.ts';
 import type { AppContext } from './context.ts';
 import type { Caller } from './settings.ts';
 
 /** JSON with sorted keys, so that equal parameters are equal text. */
-function canonical(value: unknown): string {
+export function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
   const entries = Object.entries(value).filter(([, member]) => member !== undefined);
@@ -24,17 +24,25 @@ interface WithToken {
 const fingerprintOf = ({ clientToken: _token, ...parameters }: WithToken): string =>
   createHash('sha256').update(canonical(parameters)).digest('hex');
 
+/** What a client token is for. */
+export interface TokenUse {
+  operation: string;
+  /** Whether what a token created is still there. A token whose creation is gone may be used anew. */
+  exists(db: Database, resource: string): Promise<boolean>;
+}
+
 /** What an earlier call with this token created. Rejects with `conflict` when that call had other parameters. */
 export async function replayed(
   db: Database,
   caller: Caller,
-  operation: string,
+  { operation, exists }: TokenUse,
   input: WithToken,
 ): Promise<string | undefined> {
   const { clientToken: token } = input;
   if (token === undefined) return undefined;
   const before = await findIdempotency(db, { account: caller.account, operation, token });
-  if (!before || before.fingerprint === fingerprintOf(input)) return before?.resource;
+  if (!before || !(await exists(db, before.resource))) return undefined;
+  if (before.fingerprint === fingerprintOf(input)) return before.resource;
   const what = `The client token ${token} was used for another ${operation} with different parameters. Use a new token.`;
   throw new Fault('conflict', { what, resourceId: before.resource });
 }
@@ -46,23 +54,19 @@ export async function replayed(
 export function once(
   app: AppContext,
   caller: Caller,
-  operation: string,
+  use: TokenUse,
   input: WithToken,
   create: (trx: Database) => Promise<string>,
 ): Promise<{ resource: string; isNew: boolean }> {
   return app.db.transaction().execute(async (trx) => {
-    const before = await replayed(trx, caller, operation, input);
+    const before = await replayed(trx, caller, use, input);
     if (before !== undefined) return { resource: before, isNew: false };
     const resource = await create(trx);
     const { clientToken: token } = input;
     if (token !== undefined) {
-      const key = { account: caller.account, operation, token };
-      await insertIdempotency(trx, {
-        ...key,
-        fingerprint: fingerprintOf(input),
-        resource,
-        createdAtMs: app.clock.now(),
-      });
+      const key = { account: caller.account, operation: use.operation, token };
+      const fingerprint = fingerprintOf(input);
+      await putIdempotency(trx, { ...key, fingerprint, resource, createdAtMs: app.clock.now() });
     }
     return { resource, isNew: true };
   });

@@ -5,7 +5,9 @@ import type { HookPlan } from '../contract/node-api.ts';
 import { isBucketName } from '../contract/object-store.ts';
 import { invalid } from './caller-checks.ts';
 import { resolveConnectors } from './connectors.ts';
+import type { AppContext } from './context.ts';
 import { type Base, resolveBase } from './managed-images.ts';
+import type { Caller } from './settings.ts';
 
 export type ImageSpec = Omit<CreateMicrovmImageRequest, 'name' | 'tags' | 'clientToken'>;
 
@@ -20,32 +22,27 @@ export interface StoredSpec {
 const defaultMemoryMib = 2048;
 const reservedKeys = /^(AWS_REGION|AWS_LAMBDA_MICROVM_.*)$/;
 
-export interface SpecSurroundings {
-  region: string;
-  limits: Limits;
-  /** Architecture of the host. */
-  architecture: 'X86_64' | 'ARM_64';
-}
-
-/** Throws `invalid_input`; order and words as seen on the live service. */
-export function resolveSpec(input: ImageSpec, around: SpecSurroundings): StoredSpec {
-  const base = resolveBase(around.region, input.baseImageArn, input.baseImageVersion);
+/** Rejects with `invalid_input`, or as `resolveConnectors` does; order and words as seen on the live service. */
+export async function resolveSpec(app: AppContext, caller: Caller, input: ImageSpec): Promise<StoredSpec> {
+  const { region, limits } = app.settings;
+  const { architecture } = app.node.info();
+  const base = resolveBase(region, input.baseImageArn, input.baseImageVersion);
   parseS3Uri(input.codeArtifact.uri);
   const memoryMib = input.resources?.[0]?.minimumMemoryInMiB ?? defaultMemoryMib;
-  const offered = Object.keys(around.limits.sizes);
+  const offered = Object.keys(limits.sizes);
   if (!offered.includes(String(memoryMib))) {
     throw invalid(`The memory value ${memoryMib} is not offered by ${base.arn}. Use one of [${offered.join(', ')}].`);
   }
-  checkArchitectures(input, around);
+  checkArchitectures(input, limits, architecture);
   checkHooks(input.hooks);
   for (const key of Object.keys(input.environmentVariables ?? {})) {
     if (reservedKeys.test(key)) throw invalid(`The environment variable ${key} is reserved and cannot be set.`);
   }
-  const connectors = resolveConnectors(around.region, 'egress', input.egressNetworkConnectors);
+  const connectors = await resolveConnectors(app, caller, 'egress', input.egressNetworkConnectors);
   return {
     asked: { ...input, egressNetworkConnectors: connectors, resources: [{ minimumMemoryInMiB: memoryMib }] },
     base,
-    architecture: around.architecture,
+    architecture,
   };
 }
 
@@ -59,7 +56,7 @@ export function parseS3Uri(uri: string): { bucket: string; key: string } {
 }
 
 /** Without `cpuConfigurations` the architecture is that of the host, in either profile. */
-function checkArchitectures(input: ImageSpec, { limits, architecture }: SpecSurroundings): void {
+function checkArchitectures(input: ImageSpec, limits: Limits, architecture: string): void {
   if (limits.anyArchitecture) return;
   for (const { architecture: asked } of input.cpuConfigurations ?? []) {
     if (asked !== 'ARM_64') throw invalid(`The architecture ${asked} is not known. Use ARM_64.`);

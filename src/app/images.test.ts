@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { Fault } from '../lib/errors.ts';
-import { changeImageVersion } from '../store/images.ts';
+import { changeImageVersion } from '../store/image-versions.ts';
 import { createMicrovmImage } from './operations/create-microvm-image.ts';
 import { getMicrovmImage } from './operations/get-microvm-image.ts';
 import { getMicrovmImageBuild } from './operations/get-microvm-image-build.ts';

@@ -27,6 +27,16 @@ export function resolveBase(region: string, arn: string, version: string | undef
   return { arn: managedImageArn(region, base), version: `${newest}.0` };
 }
 
+/** Undefined when there is no such base. */
+export function managedImageVersions(
+  region: string,
+  arn: string,
+): { imageArn: string; imageVersion: string; status: string; createdAt: Date; updatedAt: Date }[] | undefined {
+  if (!Object.keys(bases).some((name) => managedImageArn(region, name) === arn)) return undefined;
+  const times = { createdAt: releasedAt, updatedAt: releasedAt };
+  return [{ imageArn: arn, imageVersion: newest, status: 'AVAILABLE', ...times }];
+}
+
 export const managedImages = (region: string): { imageArn: string; createdAt: Date; updatedAt: Date }[] =>
   Object.keys(bases).map((name) => ({
     imageArn: managedImageArn(region, name),

@@ -63,7 +63,9 @@ export async function buildImage(
     stopwatch.lap('container');
     const environment = { ...built.plan.environment, ...guestEnvironment(order), ...order.environment };
     const plan = { ...built.plan, environment, allCapabilities: order.allCapabilities };
-    const sizes = await initialize(tools, order, { ...built, plan }, aside, onLog, signal);
+    const sizes = await initialize(tools, order, { ...built, plan }, aside, onLog, signal).catch((error: unknown) => {
+      throw withInstalled(asBuildFailure(error), built.codeInstallBytes);
+    });
     stopwatch.lap('initialize');
     await writeImageRecord(aside, order, sizes.memoryBytes);
     await rename(aside, target);
@@ -157,6 +159,12 @@ async function unlessItEnds(machine: Machine, work: () => Promise<void>): Promis
 function lastWords(consoleTail: string): string {
   const lines = consoleTail.trim().split('\n').slice(-5).join('\n');
   return lines ? ` Its last output was:\n${lines}` : '';
+}
+
+/** The container stays built, whatever its application does then: its size is told with the failure. */
+function withInstalled(error: unknown, codeInstallBytes: number): unknown {
+  if (!isFault(error, 'build_failed')) return error;
+  return new Fault('build_failed', { ...error.facts, codeInstallBytes }, error);
 }
 
 function asBuildFailure(error: unknown): unknown {

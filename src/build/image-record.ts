@@ -1,6 +1,6 @@
 // What a host must know of an image beside its snapshot: which hooks its VMs have, and what they take of the host.
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { z } from 'zod';
 import type { BuildOrder } from '../contract/node-api.ts';
 import { writeDurably } from '../lib/durable-file.ts';
@@ -51,7 +51,7 @@ export async function writeImageRecord(
 export async function readImageRecord(directory: string): Promise<ImageRecord> {
   const file = join(directory, name);
   const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    throw new Fault('not_found', { what: `This host has no image at ${file}.`, kind: 'image' }, cause);
+    throw new Fault('not_found', { what: `This host has no image ${basename(directory)}.`, kind: 'image' }, cause);
   });
   try {
     return schema.parse(JSON.parse(text));

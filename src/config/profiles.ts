@@ -18,6 +18,10 @@ export const profiles: Readonly<Record<Limits['name'], Limits>> = {
     microvmHookSeconds: 10,
     maxImages: 10_000,
     maxOpenBuilds: 100,
+    maxVersions: 1000,
+    maxConnectors: 1000,
+    maxMemoryMib: 1 << 30,
+    launchWhileUpdating: true,
     sizes: {
       512: { baselineMib: 512, memoryMib: 512, vcpus: 1, diskMib: 8 * gib },
       1024: { baselineMib: 1024, memoryMib: 1024, vcpus: 1, diskMib: 8 * gib },
@@ -40,6 +44,10 @@ export const profiles: Readonly<Record<Limits['name'], Limits>> = {
     microvmHookSeconds: 1,
     maxImages: 100,
     maxOpenBuilds: 5,
+    maxVersions: 50,
+    maxConnectors: 100,
+    maxMemoryMib: 400 * gib,
+    launchWhileUpdating: false,
     sizes: {
       512: { baselineMib: 512, memoryMib: 2048, vcpus: 1, diskMib: 8 * gib },
       1024: { baselineMib: 1024, memoryMib: 4096, vcpus: 2, diskMib: 8 * gib },

@@ -13,6 +13,9 @@ export interface Constraint {
   key?: Constraint;
 }
 
+/** A pattern as the service model has it: the whole text is meant without saying so. */
+export const patternText = ({ source }: RegExp): string => source.replace(/^\^|\$$/g, '').replaceAll('\\/', '/');
+
 const nonBlank: Constraint = { min: 1, max: 2048, pattern: /^[^\s]+$/ };
 const roleArn: Constraint = {
   min: 20,
@@ -67,6 +70,14 @@ export const constraints: Readonly<Record<string, Constraint>> = {
   nameFilter: { min: 1, max: 2048 },
   logGroup: { min: 1, max: 512, pattern: /^[a-zA-Z0-9_\-/.#]+$/ },
   logStream: { min: 1, max: 512, pattern: /^[^:*]*$/ },
+  Resource: {
+    min: 1,
+    max: 10_000,
+    pattern:
+      /^arn:aws[a-z0-9-]*:lambda:[a-z0-9-]+:[0-9]{12}:(function|layer|event-source-mapping|code-signing-config|capacity-provider|network-connector|microvm-image):[a-zA-Z0-9-_$:.]+$/,
+  },
+  Tags: { max: 50, key: { min: 1, max: 128, pattern: tagText }, each: { max: 256, pattern: tagText } },
+  TagKeys: { min: 1, max: 50, each: { min: 1, max: 128, pattern: tagText } },
   tags: { max: 50, key: { min: 1, max: 128, pattern: tagText }, each: { max: 256, pattern: tagText } },
 };
 
@@ -80,5 +91,7 @@ export const enums: Readonly<Record<string, readonly string[]>> = {
   terminate: ['ENABLED', 'DISABLED'],
   architecture: ['ARM_64', 'X86_64'],
   additionalOsCapabilities: ['ALL'],
+  // What AWS has, and what this service answers.
+  'ListMicrovmImageBuildsInput.chipset': ['GRAVITON', 'GENERIC'],
   'UpdateMicrovmImageVersionRequest.status': ['ACTIVE', 'INACTIVE'],
 };

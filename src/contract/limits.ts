@@ -29,6 +29,13 @@ export interface Limits {
   microvmHookSeconds: number;
   maxImages: number;
   maxOpenBuilds: number;
+  /** Of one image. */
+  maxVersions: number;
+  maxConnectors: number;
+  /** Configured memory of all MicroVMs of an account that have not ended. */
+  maxMemoryMib: number;
+  /** Whether an older version launches while a newer one is built, or has failed. */
+  launchWhileUpdating: boolean;
   /** What the guest gets, by the `minimumMemoryInMiB` that may be asked for. */
   sizes: Readonly<Record<number, GuestSize>>;
 }

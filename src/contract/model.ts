@@ -5,6 +5,7 @@ export type Shape =
   | 'number'
   | 'boolean'
   | 'timestamp'
+  | 'isoTimestamp'
   | 'unit'
   | { readonly list: Shape }
   | { readonly map: Shape }

@@ -48,6 +48,8 @@ export interface BuildOrder {
   hooks: HookPlan;
   /** `ALL` OS capabilities inside the VM (reference c.6). */
   allCapabilities: boolean;
+  /** `none`: neither RUN steps nor the application while it is built reach anything outside. */
+  egress?: 'none';
 }
 
 export interface BuildOutcome {
@@ -73,6 +75,8 @@ export interface LaunchOrder extends ReserveOrder {
   account?: string;
   /** For `/run`; the hook is called exactly when the image enables it. */
   runHookPayload?: string;
+  /** `none`: for all of its life it reaches nothing outside, whatever the host gives to others. */
+  egress?: 'none';
 }
 
 export interface LaunchReport {
@@ -121,6 +125,8 @@ export interface NodeInfo {
   driver: 'qemu' | 'fake';
   accelerator: string;
   architecture: 'X86_64' | 'ARM_64';
+  /** Whether the `egress` of an order is kept to. Where it is not, such an order is never given. */
+  confinesEgress: boolean;
   capacity: NodeCapacity;
 }
 
@@ -138,7 +144,7 @@ export interface NodeClient {
   info(): NodeInfo;
   /** Resolves when a build of this size could begin now. Rejects with `capacity_exhausted` that says what is short. */
   checkBuild(order: Pick<BuildOrder, 'baselineMib' | 'memoryMib'>): Promise<void>;
-  /** Builds, boots, snapshots. Waits a while for room. Rejects with `build_failed` ({reason: BuildReasonCode, what}). `onLog` gets the log as text. */
+  /** Builds, boots, snapshots. Waits a while for room. Rejects with `build_failed` ({reason: BuildReasonCode, what, codeInstallBytes once the container is built}). `onLog` gets the log as text. */
   build(order: BuildOrder, onLog: (text: string) => void, signal?: AbortSignal): Promise<BuildOutcome>;
   /** The build log so far, oldest first; empty when there is none. */
   buildLog(buildId: string): Promise<string>;

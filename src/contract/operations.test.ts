@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { generateOperations } from '../../scripts/generate-operations.ts';
 import { constraints, enums } from './constraints.ts';
 import { errors, operations, structures } from './generated/operations.ts';
+import { coreConstraints, coreEnums, coreStructures } from './lambda-core.ts';
 
 test('the generated table is what the installed SDK exports', () => {
   const file = readFileSync(join(import.meta.dirname, 'generated/operations.ts'), 'utf8');
@@ -31,9 +32,10 @@ test('a service quota answers 402', () => {
 
 test('every constraint names a member that exists', () => {
   const names = new Set(
-    Object.entries(structures).flatMap(([structure, { members }]) =>
+    Object.entries({ ...structures, ...coreStructures }).flatMap(([structure, { members }]) =>
       Object.keys(members).flatMap((member) => [member, `${structure}.${member}`]),
     ),
   );
-  expect([...Object.keys(constraints), ...Object.keys(enums)].filter((name) => !names.has(name))).toEqual([]);
+  const rules = [constraints, coreConstraints, enums, coreEnums].flatMap((each) => Object.keys(each));
+  expect(rules.filter((name) => !names.has(name))).toEqual([]);
 });

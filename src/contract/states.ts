@@ -23,6 +23,22 @@ export type ImageState =
   | 'DELETE_FAILED'
   | 'DELETED';
 
+/**
+ * What each image state may become. UPDATING ends as UPDATED or UPDATE_FAILED after an update, and in the state of before
+ * after the deletion of one version.
+ */
+export const imageTransitions: Record<ImageState, readonly ImageState[]> = {
+  CREATING: ['CREATED', 'CREATE_FAILED'],
+  CREATED: ['UPDATING', 'DELETING'],
+  CREATE_FAILED: ['UPDATING', 'DELETING'],
+  UPDATING: ['UPDATED', 'UPDATE_FAILED', 'CREATED', 'CREATE_FAILED'],
+  UPDATED: ['UPDATING', 'DELETING'],
+  UPDATE_FAILED: ['UPDATING', 'DELETING'],
+  DELETING: ['DELETED', 'DELETE_FAILED'],
+  DELETE_FAILED: ['DELETING'],
+  DELETED: [],
+};
+
 export type ImageVersionState =
   | 'PENDING'
   | 'IN_PROGRESS'
@@ -32,9 +48,46 @@ export type ImageVersionState =
   | 'DELETED'
   | 'DELETE_FAILED';
 
+export const imageVersionTransitions: Record<ImageVersionState, readonly ImageVersionState[]> = {
+  PENDING: ['IN_PROGRESS', 'FAILED'],
+  IN_PROGRESS: ['SUCCESSFUL', 'FAILED'],
+  SUCCESSFUL: ['DELETING'],
+  FAILED: ['DELETING'],
+  DELETING: ['DELETED', 'DELETE_FAILED'],
+  DELETE_FAILED: ['DELETING'],
+  DELETED: [],
+};
+
+/** Only a SUCCESSFUL version is ever ACTIVE. */
 export type ImageVersionStatus = 'ACTIVE' | 'INACTIVE';
 
 export type BuildState = 'PENDING' | 'IN_PROGRESS' | 'SUCCESSFUL' | 'FAILED';
+
+export const buildTransitions: Record<BuildState, readonly BuildState[]> = {
+  PENDING: ['IN_PROGRESS', 'FAILED'],
+  IN_PROGRESS: ['SUCCESSFUL', 'FAILED'],
+  SUCCESSFUL: [],
+  FAILED: [],
+};
+
+export type ConnectorState = 'PENDING' | 'ACTIVE' | 'INACTIVE' | 'FAILED' | 'DELETING' | 'DELETE_FAILED';
+
+/** Reference h.2. What is deleted has no state: it is gone. */
+export const connectorTransitions: Record<ConnectorState, readonly ConnectorState[]> = {
+  PENDING: ['ACTIVE', 'FAILED'],
+  ACTIVE: ['INACTIVE', 'DELETING'],
+  INACTIVE: ['ACTIVE', 'DELETING'],
+  FAILED: ['DELETING'],
+  DELETING: ['DELETE_FAILED'],
+  DELETE_FAILED: ['DELETING'],
+};
+
+/** How the last update of a connector ended. */
+export type ConnectorUpdateStatus = 'Successful' | 'Failed' | 'InProgress';
+
+/** States from which `to` may be entered. */
+export const sourcesOf = <S extends string>(transitions: Record<S, readonly S[]>, to: S): S[] =>
+  (Object.keys(transitions) as S[]).filter((from) => transitions[from].includes(to));
 
 /** What is being paid for: compute while RUNNING, storage while SUSPENDED. */
 export type UsageKind = 'running' | 'suspended';

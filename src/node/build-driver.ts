@@ -14,6 +14,7 @@ export function buildDriver(driver: Driver, admission: Admission, build: BuildOr
     },
     restore: (order) => driver.restore(order),
     preload: (image) => driver.preload(image),
+    forget: (image) => driver.forget(image),
     compact: (order) => driver.compact(order),
     [Symbol.asyncDispose]: () => driver[Symbol.asyncDispose](),
   };

@@ -25,6 +25,8 @@ export interface LocalNodeParts {
   /** Absent for the fake driver. */
   slots: SlotPool | undefined;
   runStepsOnline: boolean;
+  /** A host without egress confines everybody; one with it cannot yet leave out a single MicroVM. */
+  confinesEgress: boolean;
   layout: NodeLayout;
   readiness: Readiness;
   admission: Admission;
@@ -61,6 +63,7 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
       driver: driver.name,
       accelerator: driver.accelerator,
       architecture: process.arch === 'arm64' ? 'ARM_64' : 'X86_64',
+      confinesEgress: parts.confinesEgress,
       capacity: admission.capacity,
     }),
 
@@ -142,6 +145,7 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
 
     async deleteImage(buildId) {
       await rm(imageDirectory(buildId), { recursive: true, force: true });
+      driver.forget(imageDirectory(buildId));
       await rm(logPath(buildId), { force: true });
     },
 

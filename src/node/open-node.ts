@@ -51,6 +51,7 @@ export async function openNode(settings: NodeSettings, clock: Clock, log: Log): 
       builder: fakeBuilder,
       slots: undefined,
       runStepsOnline: false,
+      confinesEgress: true,
       readiness,
     });
   }
@@ -98,6 +99,7 @@ export async function openNode(settings: NodeSettings, clock: Clock, log: Log): 
       builder,
       slots,
       runStepsOnline: egress === 'internet' && isolation === 'host',
+      confinesEgress: egress === 'none',
       readiness,
     });
     const close = async (): Promise<void> => {

@@ -12,6 +12,14 @@ export const findIdempotency = (db: Database, key: Key): Promise<IdempotencyRow 
     .where('token', '=', key.token)
     .executeTakeFirst();
 
-export async function insertIdempotency(db: Database, row: IdempotencyRow): Promise<void> {
-  await db.insertInto('idempotency').values(row).execute();
+/** Records what a token created, in the place of what it created before. */
+export async function putIdempotency(db: Database, row: IdempotencyRow): Promise<void> {
+  const { fingerprint, resource, createdAtMs } = row;
+  await db
+    .insertInto('idempotency')
+    .values(row)
+    .onConflict((conflict) =>
+      conflict.columns(['account', 'operation', 'token']).doUpdateSet({ fingerprint, resource, createdAtMs }),
+    )
+    .execute();
 }

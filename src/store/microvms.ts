@@ -1,6 +1,6 @@
 // MicroVMs: every change of state is one compare-and-set and carries its usage intervals with it.
 import { sql } from 'kysely';
-import { type MicrovmState, microvmTransitions } from '../contract/states.ts';
+import { microvmTransitions, sourcesOf } from '../contract/states.ts';
 import { inTransaction } from './open-store.ts';
 import type { Database, MicrovmRow } from './tables.ts';
 import { recordUsage } from './usage.ts';
@@ -12,12 +12,6 @@ export type MicrovmChange = Partial<
     'state' | 'wish' | 'stateReason' | 'launchedAtMs' | 'suspendedAtMs' | 'suspendCause' | 'terminatedAtMs' | 'report'
   >
 >;
-
-const states = Object.keys(microvmTransitions) as MicrovmState[];
-
-/** States from which `to` may be entered, or in which nothing changes. */
-const sourcesOf = (to: MicrovmState): MicrovmState[] =>
-  states.filter((from) => from === to || microvmTransitions[from].includes(to));
 
 export async function insertMicrovm(db: Database, row: MicrovmRow): Promise<void> {
   await inTransaction(db, async (trx) => {
@@ -42,9 +36,10 @@ export function changeMicrovm(
       .set({ ...change, generation: generation + 1 })
       .where('microvmId', '=', microvmId)
       .where('generation', '=', generation);
-    if (change.state !== undefined) update = update.where('state', 'in', sourcesOf(change.state));
+    const { state } = change;
+    if (state !== undefined) update = update.where('state', 'in', [state, ...sourcesOf(microvmTransitions, state)]);
     const row = await update.returningAll().executeTakeFirst();
-    if (row && change.state !== undefined) await recordUsage(trx, row, atMs);
+    if (row && state !== undefined) await recordUsage(trx, row, atMs);
     return row;
   });
 }
@@ -55,6 +50,33 @@ export const findMicrovm = (db: Database, microvmId: string): Promise<MicrovmRow
 /** Everything that has not ended. */
 export const listLiveMicrovms = (db: Database): Promise<MicrovmRow[]> =>
   db.selectFrom('microvms').selectAll().where('state', '<>', 'TERMINATED').orderBy('startedAtMs').execute();
+
+/** Configured memory of everything of an account that has not ended. */
+export async function sumLiveMemoryMib(db: Database, account: string): Promise<number> {
+  const { sum } = await db
+    .selectFrom('microvms')
+    .select((eb) => eb.fn.sum<number | null>('memoryMib').as('sum'))
+    .where('account', '=', account)
+    .where('state', '<>', 'TERMINATED')
+    .executeTakeFirstOrThrow();
+  return sum ?? 0;
+}
+
+/** MicroVMs of an image, or of one version of it, that have not ended; `lasting` leaves out those that are being ended. */
+export async function countLiveMicrovms(
+  db: Database,
+  of: { imageArn: string; version?: string },
+  which: 'all' | 'lasting',
+): Promise<number> {
+  let select = db
+    .selectFrom('microvms')
+    .select((eb) => eb.fn.countAll<number>().as('count'))
+    .where('imageArn', '=', of.imageArn)
+    .where('state', '<>', 'TERMINATED');
+  if (of.version !== undefined) select = select.where('imageVersion', '=', of.version);
+  if (which === 'lasting') select = select.where('wish', '<>', 'TERMINATED');
+  return (await select.executeTakeFirstOrThrow()).count;
+}
 
 export interface MicrovmPosition {
   startedAtMs: number;

@@ -5,7 +5,9 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type MicrovmState, microvmTransitions } from '../contract/states.ts';
 import { createAccount, findAccessKey, putAccessKey } from './access-keys.ts';
-import { insertBuild, insertImage, insertImageVersion } from './images.ts';
+import { insertBuild } from './builds.ts';
+import { insertImageVersion } from './image-versions.ts';
+import { insertImage } from './images.ts';
 import { toJson } from './json.ts';
 import { changeMicrovm, findMicrovm, insertMicrovm, listMicrovms } from './microvms.ts';
 import { openStore } from './open-store.ts';
@@ -53,6 +55,8 @@ async function addImage(db: Database): Promise<void> {
     state: 'CREATED',
     latestActiveVersion: '1.0',
     latestFailedVersion: null,
+    lastOrdinal: 1,
+    stateBefore: null,
     tags: toJson({}),
     ...times,
   });

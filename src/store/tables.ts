@@ -2,6 +2,8 @@
 import type { Kysely } from 'kysely';
 import type {
   BuildState,
+  ConnectorState,
+  ConnectorUpdateStatus,
   ImageState,
   ImageVersionState,
   ImageVersionStatus,
@@ -29,9 +31,18 @@ export interface ImageRow {
   state: ImageState;
   latestActiveVersion: string | null;
   latestFailedVersion: string | null;
+  /** Highest major number ever given to a version. */
+  lastOrdinal: number;
+  /** While a version is being deleted: the state to go back to. */
+  stateBefore: ImageState | null;
   tags: Json<Record<string, string>>;
   createdAtMs: number;
   updatedAtMs: number;
+}
+
+export interface DeletedImageRow {
+  imageArn: string;
+  deletedAtMs: number;
 }
 
 export interface ImageVersionRow {
@@ -122,15 +133,43 @@ export interface IdempotencyRow {
   createdAtMs: number;
 }
 
+export interface ConnectorRow {
+  connectorId: string;
+  arn: string;
+  account: string;
+  name: string;
+  state: ConnectorState;
+  stateReason: string | null;
+  /** As asked for; the app room owns its form. */
+  configuration: Json<unknown>;
+  operatorRole: string;
+  version: number;
+  /** Null before the first update. */
+  updateStatus: ConnectorUpdateStatus | null;
+  updateReason: string | null;
+  tags: Json<Record<string, string>>;
+  createdAtMs: number;
+  modifiedAtMs: number;
+  deletedAtMs: number | null;
+}
+
+export interface ServerSecretRow {
+  name: string;
+  secret: string;
+}
+
 export interface Tables {
   accounts: AccountRow;
   accessKeys: AccessKeyRow;
   images: ImageRow;
+  deletedImages: DeletedImageRow;
   imageVersions: ImageVersionRow;
   builds: BuildRow;
   microvms: MicrovmRow;
   usageIntervals: UsageIntervalRow;
   idempotency: IdempotencyRow;
+  networkConnectors: ConnectorRow;
+  serverSecrets: ServerSecretRow;
 }
 
 /** A database or a transaction of it. */

@@ -2,6 +2,8 @@
 import type { App } from '../app/create-app.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
 import { describe } from '../lib/errors.ts';
+import { connectors } from './connectors.ts';
+import { deletions } from './deletions.ts';
 import { idleSuspend } from './idle-suspend.ts';
 import { maximumDuration } from './maximum-duration.ts';
 import { suspendedDuration } from './suspended-duration.ts';
@@ -24,6 +26,8 @@ export function createTasks(app: App, clock: Clock, tickMs = 250): Tasks {
     suspendedDuration(context, clock.now()),
     idleSuspend(context),
     unsettled(context),
+    deletions(context),
+    connectors(context),
   ].map((task) => ({ task, status: newStatus(task.name) }));
   let timer: Timer | undefined;
   let under: Promise<void> | undefined;

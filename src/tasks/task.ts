@@ -2,7 +2,7 @@
 
 export interface Task {
   readonly name: string;
-  /** Resolves with how many MicroVMs it acted upon. Never waits for the acts themselves. */
+  /** Resolves with how many MicroVMs (or other things) it acted upon. Never waits for the acts themselves. */
   run(): Promise<number>;
 }
 

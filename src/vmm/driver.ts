@@ -40,14 +40,6 @@ export interface AppPlan {
   allCapabilities: boolean;
 }
 
-/** What one VM may take of the host's processors. */
-export interface CpuShare {
-  /** Against other VMs when the host is busy, as in cgroup v2: 1–10000, 100 for one baseline processor. */
-  weight: number;
-  /** Processors it may use at most, on average over a scheduling period; fractions count. */
-  max: number;
-}
-
 export interface BootOrder {
   /** Empty directory of this VM alone, for sockets and temporary files. */
   runDirectory: string;
@@ -195,6 +187,8 @@ export interface Driver extends AsyncDisposable {
   restore(order: RestoreOrder): Promise<Machine>;
   /** Verifies and loads an image, so that its first restore is as quick as the later ones. */
   preload(image: string): Promise<void>;
+  /** Gives back what is kept of an image whose files are gone; of one that VMs still run from, when the last of them ends. */
+  forget(image: string): void;
   /** True when `target` was made. Until then, and when it fails or is aborted, the old snapshot stays good. */
   compact(order: CompactOrder): Promise<boolean>;
 }

@@ -49,7 +49,14 @@ async function hostWith(parts: Partial<AdmissionParts> = {}, restoreMs = 0): Pro
     const layout = nodeLayout(directory, 'adm0');
     layout.run = join(directory, 'run');
     const readiness = { graceMs: 200, intervalMs: 5 };
-    const shared = { builder: fakeBuilder, slots: undefined, runStepsOnline: false, readiness, log };
+    const shared = {
+      builder: fakeBuilder,
+      slots: undefined,
+      runStepsOnline: false,
+      confinesEgress: true,
+      readiness,
+      log,
+    };
     return { driver, node: await createLocalNode({ ...shared, layout, driver, admission }) };
   };
   let current = await make();

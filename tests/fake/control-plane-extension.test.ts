@@ -1,25 +1,10 @@
 // The extension API and the way to the S3 handler, signed by hand.
-import { createHash, createHmac } from 'node:crypto';
 import { ListBucketsCommand, S3Client } from '@aws-sdk/client-s3';
 import { expect, test } from 'vitest';
 import { suspendMicrovm } from '../../src/app/operations/suspend-microvm.ts';
 import { caller, demoArn } from '../../src/app/testing/test-app.ts';
-import { type ControlPlaneRig, controlPlaneRig } from './control-plane-rig.ts';
-
-const hash = (text: string): string => createHash('sha256').update(text).digest('hex');
-const hmac = (key: string | Buffer, text: string): Buffer => createHmac('sha256', key).update(text).digest();
-
-/** A GET without query, signed for the service `lambda`. */
-function get(rig: ControlPlaneRig, path: string): Promise<Response> {
-  const date = new Date().toISOString().replace(/[-:]|\.\d{3}/g, '');
-  const scope = `${date.slice(0, 8)}/us-east-1/lambda/aws4_request`;
-  const names = 'host;x-amz-date';
-  const canonical = `GET\n${path}\n\nhost:127.0.0.1:${rig.port}\nx-amz-date:${date}\n\n${names}\n${hash('')}`;
-  const key = scope.split('/').reduce<string | Buffer>((secret, part) => hmac(secret, part), 'AWS4secret');
-  const signature = hmac(key, `AWS4-HMAC-SHA256\n${date}\n${scope}\n${hash(canonical)}`).toString('hex');
-  const authorization = `AWS4-HMAC-SHA256 Credential=AKIAWATERBEAR/${scope}, SignedHeaders=${names}, Signature=${signature}`;
-  return fetch(`${rig.url}${path}`, { headers: { 'x-amz-date': date, authorization } });
-}
+import { controlPlaneRig } from './control-plane-rig.ts';
+import { signedFetch as get } from './signed-fetch.ts';
 
 test('info, stage times and build logs', async () => {
   await using rig = await controlPlaneRig();

@@ -1,9 +1,11 @@
 // The whole product on real VMs, through the AWS SDKs and HTTPS: launch, isolation, sleep, wake, tokens, and what happens when something dies.
+import { readdirSync, readlinkSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { run } from '../../src/lib/process.ts';
 import { projectZip } from '../support/real-node.ts';
-import { startTestServer, type TestServer } from '../support/server.ts';
+import { poll, startTestServer, type TestServer } from '../support/server.ts';
 
 interface State {
   count: number;
@@ -134,4 +136,24 @@ test('a server that starts again finds its MicroVMs asleep, and they wake', asyn
     file: before.file,
   });
   await it.lambda.terminateMicrovm({ microvmIdentifier: vm.id });
+});
+
+/** Images in the memory of the server, which is this process. */
+const loadedImages = (): number =>
+  readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith('/memfd:wb-');
+    } catch {
+      return false;
+    }
+  }).length;
+
+test('a deleted image leaves neither files nor memory', async () => {
+  expect(loadedImages()).toBe(1);
+  await it.lambda.deleteMicrovmImage({ imageIdentifier: imageArn });
+  await poll('the deletion', async () => (loadedImages() === 0 ? true : undefined));
+  expect(await readdir(join(it.data, 'images'))).toEqual([]);
+  await expect(it.lambda.runMicrovm({ imageIdentifier: imageArn })).rejects.toMatchObject({
+    name: 'ResourceNotFoundException',
+  });
 });

@@ -54,3 +54,15 @@ test('names and TCP in RUN steps and in the VM; no UDP, no private network', asy
   }
   expect(small.servers.lines.filter((line) => line.startsWith('udp'))).toEqual([]);
 });
+
+test.each([
+  ['internet', false],
+  ['none', true],
+] as const)('a host with egress %s promises to confine a single MicroVM: %s', async (egress, confinesEgress) => {
+  const host = await startRealNode({ egress, buildIsolation: 'vm', maxRunning: 1, preparedSlots: 1 });
+  try {
+    expect(host.node.info()).toMatchObject({ confinesEgress });
+  } finally {
+    await host.close();
+  }
+});

@@ -2,15 +2,17 @@
 import type { App } from '../../app/create-app.ts';
 import { type OperationName, operations } from '../../contract/generated/operations.ts';
 import type { Operation } from '../../contract/model.ts';
-import { Fault } from '../../lib/errors.ts';
 import { type Answer, jsonAnswer, namedError } from '../answer.ts';
 import type { Authenticate, ReceivedRequest } from '../authenticate.ts';
 import { readInput } from './read-input.ts';
-import { type Match, route } from './route.ts';
+import { createRouter, type Match } from './route.ts';
+import { tagErrorAnswer } from './tag-errors.ts';
 import { SerializationError } from './validate.ts';
 import { writeOutput } from './write-output.ts';
 
 type AnyOperation = (caller: { account: string }, input: Record<string, unknown>) => Promise<unknown>;
+
+const route = createRouter<OperationName>(operations);
 
 /** The AWS operations as a function; undefined when no operation has this path. Rejects with a Fault. */
 export function handleOperation(
@@ -26,23 +28,24 @@ async function answerMatch(
   app: Pick<App, 'operations' | 'inputLimits'>,
   authenticate: Authenticate,
   request: ReceivedRequest,
-  { name, labels }: Match,
+  { name, labels }: Match<OperationName>,
 ): Promise<Answer> {
   const { account } = await authenticate(request);
   const { input: inputName, output: outputName, status }: Operation = operations[name];
-  const run = implementationOf(app, name);
+  // `readInput` has made the input what the table says, which is what the use case takes.
+  const run = app.operations[name] as AnyOperation;
+  let input: Record<string, unknown> = {};
   try {
-    const input = inputName === undefined ? {} : readInput(inputName, request, labels, app.inputLimits);
-    return jsonAnswer(status, writeOutput(outputName, await run({ account }, input)));
+    if (inputName !== undefined) input = readInput(inputName, request, labels, app.inputLimits);
   } catch (error) {
     if (error instanceof SerializationError) return namedError('SerializationException', error.message);
     throw error;
   }
-}
-
-function implementationOf(app: Pick<App, 'operations'>, name: OperationName): AnyOperation {
-  // `readInput` has made the input what the table says, which is what the use case takes.
-  const run = app.operations[name] as AnyOperation | undefined;
-  if (run) return run;
-  throw new Fault('invalid_input', { what: `${name} is not supported by this version of Waterbear.` });
+  try {
+    return jsonAnswer(status, writeOutput(outputName, await run({ account }, input)));
+  } catch (error) {
+    const answer = tagErrorAnswer(name, error);
+    if (answer) return answer;
+    throw error;
+  }
 }

@@ -1,5 +1,6 @@
 // The input of an operation, out of path, query and body, checked.
 import { type Constraint, constraints } from '../../contract/constraints.ts';
+import { coreConstraints } from '../../contract/lambda-core.ts';
 import type { Member } from '../../contract/model.ts';
 import type { ReceivedRequest } from '../authenticate.ts';
 import { type Check, finish, readMembers, SerializationError, structureOf } from './validate.ts';
@@ -17,7 +18,7 @@ export function readInput(
     ...queryOf(request.rawQuery, members),
     ...labels,
   };
-  const check: Check = { limits: { ...constraints, ...limits }, violations: [] };
+  const check: Check = { limits: { ...constraints, ...coreConstraints, ...limits }, violations: [] };
   const input = readMembers(check, structureName, members, source, '');
   finish(check);
   return input;

@@ -1,6 +1,7 @@
 // Checks a value against its shape and constraints, and copies what the shape knows. Wording follows AWS.
-import { type Constraint, enums } from '../../contract/constraints.ts';
+import { type Constraint, enums, patternText } from '../../contract/constraints.ts';
 import { structures } from '../../contract/generated/operations.ts';
+import { coreEnums, coreStructures } from '../../contract/lambda-core.ts';
 import type { Member, Shape, Structure } from '../../contract/model.ts';
 import { Fault } from '../../lib/errors.ts';
 
@@ -20,18 +21,25 @@ export interface Check {
   readonly violations: string[];
 }
 
-const table: Readonly<Record<string, Structure>> = structures;
+const table: Readonly<Record<string, Structure>> = { ...structures, ...coreStructures };
+const enumsOf: Readonly<Record<string, readonly string[]>> = { ...enums, ...coreEnums };
 
-const violate = (check: Check, { path }: Spot, rule: string): void => {
-  check.violations.push(`Value at '${path}' failed to satisfy constraint: ${rule}`);
+/** Errors name members in camel case, also where they travel with a capital letter. */
+const shown = (name: string): string => name.charAt(0).toLowerCase() + name.slice(1);
+
+/** A hostile request must not be answered with a page for each of its mistakes, nor fill the memory with their texts. */
+const shownViolations = 10;
+
+const violate = ({ violations }: Check, { path }: Spot, rule: string): void => {
+  const isShown = violations.length < shownViolations;
+  violations.push(isShown ? `Value at '${path}' failed to satisfy constraint: ${rule}` : '');
 };
 
 /** Throws `invalid_input` when there are violations. */
 export function finish(check: Check): void {
   const count = check.violations.length;
   if (count === 0) return;
-  // A hostile request must not be answered with a page for each of its mistakes.
-  const shown = check.violations.slice(0, 10).join('; ');
+  const shown = check.violations.slice(0, shownViolations).join('; ');
   throw new Fault('invalid_input', { what: `${count} validation error${count > 1 ? 's' : ''} detected: ${shown}` });
 }
 
@@ -54,9 +62,9 @@ export function readMembers(
     const value: unknown = Object.hasOwn(source, name) ? (source as Record<string, unknown>)[name] : undefined;
     const specific = `${structureName}.${name}`;
     const spot = {
-      path: `${prefix}${name}`,
+      path: `${prefix}${shown(name)}`,
       constraint: check.limits[specific] ?? check.limits[name] ?? {},
-      allowed: enums[specific] ?? enums[name],
+      allowed: enumsOf[specific] ?? enumsOf[name],
     };
     if (value !== undefined && value !== null) read[name] = readValue(check, member.shape, value, spot);
     else if (member.required) violate(check, spot, 'Member must not be null');
@@ -81,17 +89,22 @@ function readScalar(check: Check, shape: Shape, value: unknown, spot: Spot): unk
   switch (shape) {
     case 'string':
       if (typeof value !== 'string') throw wrongType(spot, 'a string');
+      // Half a surrogate pair cannot be stored, and would come back as another text.
+      if (!value.isWellFormed()) throw wrongType(spot, 'Unicode text');
       checkText(check, value, spot);
       return value;
     case 'number':
-      if (typeof value !== 'number' || !Number.isSafeInteger(value)) throw wrongType(spot, 'an integer');
+      // Every number that comes in is an integer of 32 bits in the service model.
+      if (typeof value !== 'number' || value !== Math.trunc(value) || Math.abs(value) >= 2 ** 31) {
+        throw wrongType(spot, 'an integer');
+      }
       checkNumber(check, value, spot);
-      return value;
+      return value === 0 ? 0 : value;
     case 'boolean':
       if (typeof value !== 'boolean') throw wrongType(spot, 'a boolean');
       return value;
     case 'unit':
-      if (typeof value !== 'object') throw wrongType(spot, 'an object');
+      if (typeof value !== 'object' || Array.isArray(value)) throw wrongType(spot, 'an object');
       return {};
     default:
       throw wrongType(spot, 'absent');
@@ -126,7 +139,7 @@ function checkText(check: Check, text: string, spot: Spot): void {
   if (!checkLength(check, text.length, spot)) return;
   const { pattern } = spot.constraint;
   if (pattern && !pattern.test(text)) {
-    violate(check, spot, `Member must satisfy regular expression pattern: ${pattern.source}`);
+    violate(check, spot, `Member must satisfy regular expression pattern: ${patternText(pattern)}`);
   }
   if (spot.allowed && !spot.allowed.includes(text)) {
     violate(check, spot, `Member must satisfy enum value set: [${spot.allowed.join(', ')}]`);

@@ -1,4 +1,4 @@
-// The output of an operation as JSON: only what the shape knows, timestamps as epoch seconds.
+// The output of an operation as JSON: only what the shape knows, timestamps as epoch seconds or, where the API has it so, in ISO 8601.
 import type { Shape } from '../../contract/model.ts';
 import { structureOf } from './validate.ts';
 
@@ -8,7 +8,7 @@ export function writeOutput(structureName: string | undefined, output: unknown):
 
 function write(shape: Shape, value: unknown): unknown {
   if (value === undefined || value === null) return undefined;
-  if (value instanceof Date) return value.getTime() / 1000;
+  if (value instanceof Date) return shape === 'isoTimestamp' ? value.toISOString() : value.getTime() / 1000;
   if (typeof shape === 'string' || typeof value !== 'object') return value;
   if ('list' in shape) return Array.isArray(value) ? value.map((each) => write(shape.list, each)) : [];
   const entries = Object.entries(value);

@@ -77,9 +77,11 @@ const byCode: Partial<Record<Fault['code'], S3ErrorCode>> = {
 /** What the client gets to see; anything that is not its doing becomes an InternalError without details. */
 export function toS3Error(error: unknown): S3Error {
   const code = codeOf(error);
-  const message =
-    code === 'InternalError' ? 'We encountered an internal error. Please try again.' : (error as Fault).message;
-  return { code, status: statuses[code], message };
+  const status = statuses[code];
+  if (code === 'InternalError' || !isFault(error)) {
+    return { code, status, message: 'We encountered an internal error. Please try again.' };
+  }
+  return { code, status, message: String(error.facts.s3What ?? error.message) };
 }
 
 function codeOf(error: unknown): S3ErrorCode {

@@ -3,7 +3,7 @@
 // https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
 import { formatAmzDate } from './amz-date.ts';
 import { type Refusal, refuse } from './refusal.ts';
-import { collectHeaders, type Headers, type SignedRequest, single } from './request.ts';
+import { type Headers, type SignedRequest, single } from './request.ts';
 
 export interface Claim {
   accessKeyId: string;
@@ -32,16 +32,17 @@ export function readClaim(request: SignedRequest, headers: Headers): Claim {
   }
   if (authorization !== undefined) return fromHeader(authorization, headers);
   if (isPresigned) return fromQuery(query);
-  throw refuse('missing', 'The request is not signed.');
+  throw refuse('missing', 'Missing Authentication Token');
 }
 
 /** The service a request was signed for, so that one port can serve several APIs. Says nothing about validity. */
 export function signedService(request: SignedRequest): string | undefined {
-  try {
-    return readClaim(request, collectHeaders(request.rawHeaders)).service;
-  } catch {
-    return undefined;
-  }
+  const { rawHeaders, rawQuery } = request;
+  const at = rawHeaders.findIndex((name, i) => i % 2 === 0 && name.toLowerCase() === 'authorization');
+  if (at >= 0) return /Credential=[^,]*\/([a-z0-9-]+)\/aws4_request/.exec(rawHeaders[at + 1] ?? '')?.[1];
+  if (!rawQuery.includes('X-Amz-')) return undefined;
+  const credential = new URLSearchParams(rawQuery).get('X-Amz-Credential') ?? '';
+  return /\/([a-z0-9-]+)\/aws4_request$/.exec(credential)?.[1];
 }
 
 function fromHeader(authorization: string, headers: Headers): Claim {
@@ -49,26 +50,35 @@ function fromHeader(authorization: string, headers: Headers): Claim {
   if (scheme !== algorithm) {
     throw refuse('mechanism', `The authorization mechanism is not supported. Please use ${algorithm}.`);
   }
-  const fields = new Map<string, string>();
-  for (const part of rest.join(' ').split(',')) {
-    const mark = part.indexOf('=');
-    const name = part.slice(0, mark).trim();
-    if (mark < 0 || fields.has(name)) throw refuse('incomplete', 'The Authorization header is malformed.');
-    fields.set(name, part.slice(mark + 1).trim());
-  }
-  const need = (name: string): string => {
-    const value = fields.get(name);
-    if (!value) throw refuse('incomplete', `The Authorization header requires '${name}'.`);
-    return value;
-  };
+  const fields = authorizationFields(rest.join(' '));
   const sessionToken = single(headers, 'x-amz-security-token');
   return {
-    ...scope(need('Credential'), 'incomplete'),
-    signedHeaders: names(need('SignedHeaders'), 'incomplete'),
-    signature: need('Signature'),
+    ...scope(fields.get('Credential') ?? '', 'incomplete'),
+    signedHeaders: names(fields.get('SignedHeaders') ?? '', 'incomplete'),
+    signature: fields.get('Signature') ?? '',
     amzDate: headerDate(headers),
     ...(sessionToken === undefined ? {} : { sessionToken }),
   };
+}
+
+/** The fields after the algorithm; those that are needed are there and not empty. */
+function authorizationFields(text: string): ReadonlyMap<string, string> {
+  const fields = new Map<string, string>();
+  for (const part of text.split(',')) {
+    const mark = part.indexOf('=');
+    const name = part.slice(0, mark).trim();
+    if (mark < 0)
+      throw refuse(
+        'incomplete',
+        `'${part.trim()}' not a valid key=value pair (missing equal-sign) in Authorization header.`,
+      );
+    if (fields.has(name))
+      throw refuse('incomplete', `Authorization header has the parameter '${name}' more than once.`);
+    fields.set(name, part.slice(mark + 1).trim());
+  }
+  const missing = ['Credential', 'Signature', 'SignedHeaders'].filter((name) => !fields.get(name));
+  if (missing.length === 0) return fields;
+  throw refuse('incomplete', missing.map((name) => `Authorization header requires '${name}' parameter.`).join(' '));
 }
 
 function fromQuery(query: URLSearchParams): Claim {
@@ -97,7 +107,9 @@ function scope(credential: string, refusal: Refusal): Pick<Claim, 'accessKeyId' 
     credential,
   );
   if (!match) {
-    throw refuse(refusal, 'The Credential is not of the form KEY/YYYYMMDD/REGION/SERVICE/aws4_request.');
+    const what =
+      'Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/aws4_request.';
+    throw refuse(refusal, what);
   }
   const [, accessKeyId = '', date = '', region = '', service = ''] = match;
   return { accessKeyId, date, region, service };
@@ -109,7 +121,7 @@ function names(list: string, refusal: Refusal): readonly string[] {
   if (!isSorted || signed.some((name) => !/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name))) {
     throw refuse(refusal, 'SignedHeaders is a sorted list of lower-case header names, separated by semicolons.');
   }
-  if (!signed.includes('host')) throw refuse(refusal, "SignedHeaders must include 'host'.");
+  if (!signed.includes('host')) throw refuse(refusal, "'Host' must be a 'SignedHeader' in the AWS Authorization.");
   return signed;
 }
 
@@ -117,6 +129,9 @@ function headerDate(headers: Headers): string {
   const amzDate = single(headers, 'x-amz-date');
   if (amzDate !== undefined) return amzDate;
   const date = Date.parse(single(headers, 'date') ?? '');
-  if (Number.isNaN(date)) throw refuse('incomplete', "The request requires an 'X-Amz-Date' or a 'Date' header.");
+  if (Number.isNaN(date)) {
+    const what = "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.";
+    throw refuse('incomplete', what);
+  }
   return formatAmzDate(date);
 }

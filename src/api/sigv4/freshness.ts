@@ -10,15 +10,18 @@ export function checkFreshness(claim: Claim, nowMs: number, maxSkewMs: number): 
   const signedMs = parseAmzDate(claim.amzDate);
   if (signedMs === undefined) throw refuse('incomplete', 'The request date is not of the form YYYYMMDDTHHMMSSZ.');
   if (claim.date !== claim.amzDate.slice(0, 8)) {
-    throw refuse('scope', `Date in Credential scope does not match the request date: '${claim.date}'.`);
+    const what = `Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '${claim.date}' != '${claim.amzDate.slice(0, 8)}', from '${claim.amzDate}'.`;
+    throw refuse('scope', what);
   }
-  const limit = `${formatAmzDate(nowMs)}, ${maxSkewMs / 60_000} min.`;
+  const minutes = maxSkewMs / 60_000;
   if (signedMs > nowMs + maxSkewMs) {
-    throw refuse('skew', `Signature not yet current: ${claim.amzDate} is later than allowed (now ${limit})`);
+    const latest = `${formatAmzDate(nowMs + maxSkewMs)} (${formatAmzDate(nowMs)} + ${minutes} min.)`;
+    throw refuse('skew', `Signature not yet current: ${claim.amzDate} is still later than ${latest}`);
   }
   if (claim.expiresSeconds === undefined) {
     if (signedMs >= nowMs - maxSkewMs) return;
-    throw refuse('skew', `Signature expired: ${claim.amzDate} is earlier than allowed (now ${limit})`);
+    const earliest = `${formatAmzDate(nowMs - maxSkewMs)} (${formatAmzDate(nowMs)} - ${minutes} min.)`;
+    throw refuse('skew', `Signature expired: ${claim.amzDate} is now earlier than ${earliest}`);
   }
   if (nowMs > signedMs + claim.expiresSeconds * 1000) throw refuse('expired', 'Request has expired');
 }

@@ -5,10 +5,15 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { isFault } from '../../lib/errors.ts';
 import { ManualClock } from '../../lib/manual-clock.ts';
 import { signedRequest } from './request.ts';
-import { type Verified, verify } from './verify.ts';
+import { type AccessKey, type Verified, verify } from './verify.ts';
 
 const image = 'arn:aws:lambda:us-east-1:111111111111:microvm-image:demo';
 const credentials = { accessKeyId: 'AKIATEST', secretAccessKey: 'secret/+=' };
+const own = { secret: 'secret/+=', account: '111111111111' };
+const known = new Map<string, AccessKey>([
+  ['AKIATEST', own],
+  ['ASIATEST', { ...own, sessionToken: 'a token' }],
+]);
 let server: Server;
 let clock: ManualClock;
 let endpoint: string;
@@ -24,7 +29,7 @@ beforeEach(async () => {
     for await (const piece of message) pieces.push(piece);
     const request = signedRequest(message, Buffer.concat(pieces));
     paths.push(request.rawPath);
-    const keys = (id: string) => (id === 'AKIATEST' ? { secret: 'secret/+=', account: '111111111111' } : undefined);
+    const keys = (id: string) => known.get(id);
     try {
       outcomes.push(await verify(request, keys, { clock, regions: ['us-east-1'], services: ['lambda'] }));
       response.setHeader('content-type', 'application/json').end('{}');
@@ -53,7 +58,7 @@ test('an ARN in the path, percent-encoded once on the wire and twice in the sign
 });
 
 test('a body, a session token, a query', async () => {
-  const withToken = client({ credentials: { ...credentials, sessionToken: 'a token' } });
+  const withToken = client({ credentials: { ...credentials, accessKeyId: 'ASIATEST', sessionToken: 'a token' } });
   await withToken.send(new RunMicrovmCommand({ imageIdentifier: image, runHookPayload: 'ü & <x>' }));
   expect(outcomes[0]).toMatchObject({ payload: { kind: 'hash' } });
 });
@@ -61,6 +66,17 @@ test('a body, a session token, a query', async () => {
 test.each([
   ['a wrong secret', { credentials: { ...credentials, secretAccessKey: 'other' } }, 'InvalidSignatureException'],
   ['an unknown key', { credentials: { ...credentials, accessKeyId: 'AKIAOTHER' } }, 'UnrecognizedClientException'],
+  ['a token nobody gave out', { credentials: { ...credentials, sessionToken: 'x' } }, 'UnrecognizedClientException'],
+  [
+    'another token',
+    { credentials: { ...credentials, accessKeyId: 'ASIATEST', sessionToken: 'x' } },
+    'UnrecognizedClientException',
+  ],
+  [
+    'a temporary key without its token',
+    { credentials: { ...credentials, accessKeyId: 'ASIATEST' } },
+    'UnrecognizedClientException',
+  ],
   ['a foreign region', { region: 'eu-west-1' }, 'InvalidSignatureException'],
   ['a client that is 16 minutes late', { systemClockOffset: -16 * 60_000 }, 'InvalidSignatureException'],
   ['a client that is 16 minutes early', { systemClockOffset: 16 * 60_000 }, 'InvalidSignatureException'],

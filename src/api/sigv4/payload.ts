@@ -1,5 +1,6 @@
 // How the body of a request is vouched for: by its hash, not at all, or chunk by chunk.
 // https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-auth-using-authorization-header.html
+import type { KeyObject } from 'node:crypto';
 import type { Claim } from './claim.ts';
 import { refuse } from './refusal.ts';
 import { type Headers, type SignedRequest, single } from './request.ts';
@@ -7,7 +8,7 @@ import { equalSecrets, sha256Hex } from './signing-key.ts';
 
 /** What each chunk signature is computed from. */
 export interface ChunkSigning {
-  key: Uint8Array;
+  key: KeyObject;
   amzDate: string;
   scope: string;
   /** The signature of the request, from which the chain of chunk signatures starts. */

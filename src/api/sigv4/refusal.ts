@@ -18,7 +18,15 @@ const names = {
 
 export type Refusal = keyof typeof names;
 
-/** A fault `access_denied` with the facts `refusal`, `awsError` (JSON services) and `s3Error`. */
+/** What S3 says where the JSON services have other words. */
+const s3Words: Partial<Record<Refusal, string>> = {
+  missing: 'Access Denied',
+  key: 'The AWS Access Key Id you provided does not exist in our records.',
+  token: 'The provided token is malformed or otherwise invalid.',
+  skew: 'The difference between the request time and the current time is too large.',
+};
+
+/** A fault `access_denied` with the facts `refusal`, `awsError` (JSON services), `s3Error` and, where they differ, `s3What`. */
 export function refuse(refusal: Refusal, what: string): Fault {
-  return new Fault('access_denied', { what, refusal, ...names[refusal] });
+  return new Fault('access_denied', { what, refusal, ...names[refusal], s3What: s3Words[refusal] });
 }

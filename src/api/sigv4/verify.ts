@@ -12,7 +12,7 @@ import { credentialScope, equalSecrets, sha256Hex, sign, signingKey } from './si
 export interface AccessKey {
   secret: string;
   account: string;
-  /** Set for temporary keys: requests must carry it. Without it a token in the request is signed but means nothing. */
+  /** Set for temporary keys: requests must carry it. For all others a request with a token is refused. */
   sessionToken?: string;
 }
 
@@ -37,6 +37,9 @@ export interface Verified {
   payload: Payload;
 }
 
+/** AWS's words for an unknown key, too. */
+const unknownToken = 'The security token included in the request is invalid.';
+
 /** Rejects with `access_denied`; the facts `refusal`, `awsError` and `s3Error` say why (refusal.ts). */
 export async function verify(request: SignedRequest, keys: KeyLookup, options: VerifyOptions): Promise<Verified> {
   const headers = collectHeaders(request.rawHeaders);
@@ -46,7 +49,7 @@ export async function verify(request: SignedRequest, keys: KeyLookup, options: V
   if (claim.service === 's3') checkAmzHeadersSigned(claim, headers);
 
   const key = await keys(claim.accessKeyId);
-  if (!key) throw refuse('key', 'The access key id of the request does not exist here.');
+  if (!key) throw refuse('key', unknownToken);
   const hash = payloadHash(request, headers, claim);
   const { service, signedHeaders, amzDate } = claim;
   const canonical = canonicalRequest({ request, headers, service, signedHeaders, payloadHash: hash });
@@ -56,7 +59,7 @@ export async function verify(request: SignedRequest, keys: KeyLookup, options: V
   if (!equalSecrets(expected, claim.signature)) {
     throw refuse(
       'signature',
-      'The request signature does not match. Check the secret access key and the signing method.',
+      'The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.',
     );
   }
   checkToken(key, claim);
@@ -69,10 +72,10 @@ function checkScope(claim: Claim, request: SignedRequest, options: VerifyOptions
     throw refuse('scope', `Credential should be scoped to correct service: '${options.services.join("' or '")}'.`);
   }
   if (!options.regions.includes(claim.region)) {
-    throw refuse('scope', `Credential should be scoped to a valid region: '${options.regions.join("' or '")}'.`);
+    const known = `'${options.regions.join("' or '")}'`;
+    throw refuse('scope', `Credential should be scoped to a valid region, not '${claim.region}'. Here it is ${known}.`);
   }
   if (claim.service === 's3') return;
-  if (claim.expiresSeconds !== undefined) throw refuse('missing', 'Only S3 takes presigned requests.');
   // Without the body its hash is only the client's word, and only S3 checks bodies while they stream.
   if (!request.body) throw refuse('payload', 'The body is needed to verify this request.');
 }
@@ -88,8 +91,6 @@ function checkAmzHeadersSigned(claim: Claim, headers: Headers): void {
 }
 
 function checkToken(key: AccessKey, claim: Claim): void {
-  if (key.sessionToken === undefined) return;
-  if (claim.sessionToken === undefined || !equalSecrets(key.sessionToken, claim.sessionToken)) {
-    throw refuse('token', 'The security token included in the request is invalid.');
-  }
+  if (key.sessionToken === undefined && claim.sessionToken === undefined) return;
+  if (!equalSecrets(key.sessionToken ?? '', claim.sessionToken ?? '')) throw refuse('token', unknownToken);
 }

@@ -7,26 +7,19 @@ import type {
 import type { PortRange } from '../../contract/token-claims.ts';
 import { invalid } from '../caller-checks.ts';
 import type { AppContext } from '../context.ts';
+import { checkExpiration, mintAuthToken } from '../mint-auth-token.ts';
 import { requireLive } from '../require-live.ts';
 import type { Caller } from '../settings.ts';
-
-const tokenHeader = 'X-aws-proxy-auth';
 
 export async function createMicrovmAuthToken(
   app: AppContext,
   caller: Caller,
-  input: CreateMicrovmAuthTokenRequest,
+  { microvmIdentifier, expirationInMinutes, allowedPorts }: CreateMicrovmAuthTokenRequest,
 ): Promise<CreateMicrovmAuthTokenResponse> {
-  const { expirationInMinutes, allowedPorts } = input;
-  const { maxTokenMinutes } = app.settings.limits;
-  if (expirationInMinutes > maxTokenMinutes) {
-    throw invalid(`ExpirationMinutes ${expirationInMinutes} exceeded max allowed of ${maxTokenMinutes}.`);
-  }
+  checkExpiration(app, expirationInMinutes);
   const ports = allowedPorts.some(({ allPorts }) => allPorts) ? 'all' : allowedPorts.map(rangeOf);
-  const { row } = await requireLive(app, caller, input.microvmIdentifier, 'given a token');
-  const expiresAtMs = app.clock.now() + expirationInMinutes * 60_000;
-  const token = await app.mintToken({ microvmId: row.microvmId, host: row.host, ports, expiresAtMs });
-  return { authToken: { [tokenHeader]: token } };
+  const { row } = await requireLive(app, caller, microvmIdentifier, 'given a token');
+  return mintAuthToken(app, row, ports, expirationInMinutes);
 }
 
 function rangeOf({ port, range }: PortSpecification): PortRange {

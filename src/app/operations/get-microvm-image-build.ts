@@ -22,7 +22,8 @@ export async function getMicrovmImageBuild(
 }
 
 function snapshotOf(build: BuildRow): GetMicrovmImageBuildOutput['snapshotBuild'] {
-  if (build.state !== 'SUCCESSFUL') return undefined;
+  // All three of a success, the code alone when what failed came after the container was built, none before that.
+  if (build.codeInstallBytes === null) return undefined;
   return {
     memorySnapshotSizeInBytes: build.memorySnapshotBytes ?? undefined,
     codeInstallSizeInBytes: build.codeInstallBytes ?? undefined,

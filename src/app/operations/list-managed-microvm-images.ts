@@ -8,10 +8,9 @@ import { managedImages } from '../managed-images.ts';
 import { pageOf } from '../page.ts';
 import type { Caller } from '../settings.ts';
 
-export async function listManagedMicrovmImages(
+export const listManagedMicrovmImages = (
   app: AppContext,
-  _caller: Caller,
+  caller: Caller,
   input: ListManagedMicrovmImagesInput,
-): Promise<ListManagedMicrovmImagesOutput> {
-  return pageOf(managedImages(app.settings.region), input);
-}
+): Promise<ListManagedMicrovmImagesOutput> =>
+  pageOf(app, { caller, operation: 'ListManagedMicrovmImages', input }, managedImages(app.settings.region));

@@ -1,6 +1,6 @@
 // ListMicrovmImageBuilds: the builds of one version.
 import type { ListMicrovmImageBuildsInput, ListMicrovmImageBuildsOutput } from '../../contract/generated/operations.ts';
-import { listBuilds } from '../../store/images.ts';
+import { listBuilds } from '../../store/builds.ts';
 import { buildAnswer } from '../answers.ts';
 import type { AppContext } from '../context.ts';
 import { pageOf } from '../page.ts';
@@ -18,13 +18,15 @@ export async function listMicrovmImageBuilds(
     app.settings.limits.anyArchitecture && input.architecture === 'ARM_64' ? undefined : input.architecture;
   const matches = (asked: string | undefined, actual: string): boolean => asked === undefined || asked === actual;
   const builds = (await listBuilds(app.db, version.imageArn, version.version)).map(buildAnswer);
+  const listing = { caller, operation: 'ListMicrovmImageBuilds', input };
   return pageOf(
+    app,
+    listing,
     builds.filter(
       (build) =>
         matches(architecture, build.architecture) &&
         matches(input.chipset, build.chipset) &&
         matches(input.chipsetGeneration, build.chipsetGeneration),
     ),
-    input,
   );
 }

@@ -3,20 +3,26 @@ import { randomUUID } from 'node:crypto';
 import type { RunMicrovmRequest, RunMicrovmResponse } from '../../contract/generated/operations.ts';
 import { newMicrovmId } from '../../lib/arn.ts';
 import { Fault } from '../../lib/errors.ts';
-import { findImageVersion, findLatestActiveVersion, listBuilds } from '../../store/images.ts';
+import { listBuilds } from '../../store/builds.ts';
+import { findImageVersion, findLatestActiveVersion } from '../../store/image-versions.ts';
 import { toJson } from '../../store/json.ts';
-import { insertMicrovm } from '../../store/microvms.ts';
-import type { ImageRow, ImageVersionRow, MicrovmRow } from '../../store/tables.ts';
+import { findMicrovm, insertMicrovm, sumLiveMemoryMib } from '../../store/microvms.ts';
+import type { Database, ImageRow, ImageVersionRow, MicrovmRow } from '../../store/tables.ts';
 import { microvmAnswer } from '../answers.ts';
 import { readSpec } from '../build-image.ts';
 import { invalid, requireImage, requireMicrovm } from '../caller-checks.ts';
 import { resolveConnectors } from '../connectors.ts';
 import { type AppContext, leave } from '../context.ts';
 import { converge } from '../convergence.ts';
-import { once, replayed } from '../idempotency.ts';
+import { once, replayed, type TokenUse } from '../idempotency.ts';
+import { quotaExceeded } from '../quota.ts';
 import type { Caller } from '../settings.ts';
 
-const operation = 'RunMicrovm';
+/** A MicroVM that has ended is still there: its token stays spent. */
+const use: TokenUse = {
+  operation: 'RunMicrovm',
+  exists: async (db, microvmId) => (await findMicrovm(db, microvmId)) !== undefined,
+};
 
 export async function runMicrovm(
   app: AppContext,
@@ -24,18 +30,18 @@ export async function runMicrovm(
   input: RunMicrovmRequest,
 ): Promise<RunMicrovmResponse> {
   // First of all: what was answered once stays true, whatever has become of the image since.
-  const before = await replayed(app.db, caller, operation, input);
+  const before = await replayed(app.db, caller, use, input);
   if (before !== undefined) return microvmAnswer(app, await requireMicrovm(app, caller, before));
   const image = await requireImage(app, caller, input.imageIdentifier, 'Malformed ARN');
-  const version = await launchable(app, image, input.imageVersion);
+  const version = await launchable(app, app.db, image, input.imageVersion);
   const { hooks, egressNetworkConnectors } = readSpec(version).asked;
   if (input.runHookPayload !== undefined && hooks?.microvmHooks?.run !== 'ENABLED') {
     throw invalid('The run hook must be enabled on the MicroVM image when runHookPayload is given.');
   }
-  const { region } = app.settings;
+  const asked = input.egressNetworkConnectors ?? [];
   const row = await newRow(app, caller, input, version, {
-    ingress: resolveConnectors(region, 'ingress', input.ingressNetworkConnectors),
-    egress: resolveConnectors(region, 'egress', input.egressNetworkConnectors, egressNetworkConnectors),
+    ingress: await resolveConnectors(app, caller, 'ingress', input.ingressNetworkConnectors),
+    egress: await resolveConnectors(app, caller, 'egress', asked.length > 0 ? asked : egressNetworkConnectors),
   });
   const written = await writeDown(app, caller, input, row);
   if (written !== row.microvmId) return microvmAnswer(app, await requireMicrovm(app, caller, written));
@@ -51,8 +57,9 @@ async function writeDown(app: AppContext, caller: Caller, input: RunMicrovmReque
   let written: string | undefined;
   try {
     await app.openEndpoint?.(microvmId);
-    const { resource } = await once(app, caller, operation, input, async (trx) => {
+    const { resource } = await once(app, caller, use, input, async (trx) => {
       if (app.draining) throw new Fault('capacity_exhausted', { what: 'This server is being stopped.' });
+      await checkStillPossible(app, trx, caller, input, row);
       await insertMicrovm(trx, row);
       return microvmId;
     });
@@ -67,14 +74,34 @@ async function writeDown(app: AppContext, caller: Caller, input: RunMicrovmReque
   }
 }
 
+/** What was looked at before may have been deleted, deactivated or used up since. */
+async function checkStillPossible(
+  app: AppContext,
+  trx: Database,
+  caller: Caller,
+  input: RunMicrovmRequest,
+  row: MicrovmRow,
+): Promise<void> {
+  const image = await requireImage({ db: trx }, caller, input.imageIdentifier, 'Malformed ARN');
+  await launchable(app, trx, image, row.imageVersion);
+  const { maxMemoryMib } = app.settings.limits;
+  if ((await sumLiveMemoryMib(trx, caller.account)) + row.memoryMib <= maxMemoryMib) return;
+  const what = 'The base maximum allocated memory limit has been reached for this account.';
+  throw quotaExceeded('L-CD1C0CC4', 'microvm', what);
+}
+
 /** The version asked for, or the newest one that may be launched. */
-async function launchable(app: AppContext, image: ImageRow, asked: string | undefined): Promise<ImageVersionRow> {
+async function launchable(
+  { settings }: AppContext,
+  db: Database,
+  image: ImageRow,
+  asked: string | undefined,
+): Promise<ImageVersionRow> {
   const { imageArn, state } = image;
-  const settled = state === 'CREATED' || state === 'UPDATED';
+  // A version that is ACTIVE and SUCCESSFUL is whole, whatever becomes of the next one.
+  const settled = settings.limits.launchWhileUpdating || state === 'CREATED' || state === 'UPDATED';
   const version =
-    asked === undefined
-      ? await findLatestActiveVersion(app.db, imageArn)
-      : await findImageVersion(app.db, imageArn, asked);
+    asked === undefined ? await findLatestActiveVersion(db, imageArn) : await findImageVersion(db, imageArn, asked);
   if (settled && version?.state === 'SUCCESSFUL' && version.status === 'ACTIVE') return version;
   const pinned = asked === undefined ? '' : ` and version ${asked}`;
   const why = settled ? '' : ` (the image is ${state})`;

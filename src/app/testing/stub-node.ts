@@ -15,7 +15,7 @@ import type {
 } from '../../contract/node-api.ts';
 import { Fault } from '../../lib/errors.ts';
 
-type Call = 'checkBuild' | 'reserve' | 'build' | 'launch' | 'suspend' | 'resume' | 'terminate';
+type Call = 'checkBuild' | 'reserve' | 'build' | 'launch' | 'suspend' | 'resume' | 'terminate' | 'deleteImage';
 
 const capacity = { memoryMib: 16_384, committedMib: 0, parallelLaunches: 2, waiting: 0 };
 
@@ -30,8 +30,16 @@ export class StubNode implements NodeClient {
   readonly gates: Partial<Record<Call, Promise<void>>> = {};
   readonly #listeners: ((microvmId: string, reason: EndReason) => void)[] = [];
 
+  confinesEgress = true;
+
   info(): NodeInfo {
-    return { driver: 'fake', accelerator: 'fake', architecture: 'X86_64', capacity };
+    return {
+      driver: 'fake',
+      accelerator: 'fake',
+      architecture: 'X86_64',
+      capacity,
+      confinesEgress: this.confinesEgress,
+    };
   }
 
   /** MicroVMs that room is kept for. */
@@ -99,8 +107,8 @@ export class StubNode implements NodeClient {
     return [...this.vms.values()].map((vm) => ({ ...vm }));
   }
 
-  deleteImage(): Promise<void> {
-    return Promise.resolve();
+  deleteImage(buildId: string): Promise<void> {
+    return this.#enter('deleteImage', buildId);
   }
 
   close(): Promise<void> {

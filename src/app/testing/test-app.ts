@@ -33,6 +33,10 @@ export const testLimits: Limits = {
   microvmHookSeconds: 1,
   maxImages: 100,
   maxOpenBuilds: 5,
+  maxVersions: 50,
+  maxConnectors: 100,
+  maxMemoryMib: 400 * 1024,
+  launchWhileUpdating: true,
   sizes: {
     512: { baselineMib: 512, memoryMib: 512, vcpus: 1, diskMib: 8192 },
     2048: { baselineMib: 2048, memoryMib: 2048, vcpus: 1, diskMib: 8192 },
@@ -82,6 +86,8 @@ export async function testApp(limits: Partial<Limits> = {}): Promise<TestApp> {
   await app.start();
   const settle = async (): Promise<void> => {
     await app.context.builds.idle();
+    await app.context.deletions.idle();
+    await app.context.connectors.idle();
     for (const vm of app.context.index.all()) await vm.worker;
   };
   const get = (microvmId: string): Promise<GetMicrovmResponse> =>

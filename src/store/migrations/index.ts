@@ -1,6 +1,9 @@
 // All migrations in order. A name, once released, never changes its meaning.
 import type { Migration } from 'kysely/migration';
 import { createAccessTables } from './access.ts';
+import { createConnectorTables } from './connectors.ts';
+import { createServerSecrets } from './cursors.ts';
+import { allowDeletion } from './deletion.ts';
 import { createImageTables } from './images.ts';
 import { createIdempotencyTable, createMicrovmTables, createUsageTables } from './microvms.ts';
 
@@ -10,4 +13,7 @@ export const migrations: Record<string, Migration> = {
   '003-microvms': { up: createMicrovmTables },
   '004-usage': { up: createUsageTables },
   '005-idempotency': { up: createIdempotencyTable },
+  '006-deletion': { up: allowDeletion },
+  '007-connectors': { up: createConnectorTables },
+  '008-cursors': { up: createServerSecrets },
 };

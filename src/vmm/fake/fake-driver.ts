@@ -88,6 +88,10 @@ class InMemoryDriver implements FakeDriver {
     await readSnapshot(image, 'image');
   }
 
+  forget(): void {
+    // Nothing is kept of an image between its uses.
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.machines.map((machine) => machine.kill()));
   }

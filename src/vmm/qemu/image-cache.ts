@@ -32,6 +32,13 @@ interface Entry {
   leases: number;
 }
 
+function giveBack({ loading }: Entry): void {
+  loading.then(
+    ({ memory }) => memory.close(),
+    () => {},
+  );
+}
+
 /** Keeps images that are in use, and the `keep` most recently used ones of the others. */
 export class ImageCache {
   readonly #helper: string;
@@ -59,7 +66,8 @@ export class ImageCache {
         if (!held) return;
         held = false;
         entry.leases--;
-        this.#trim(this.#keep);
+        if (this.#entries.get(directory) === entry) this.#trim(this.#keep);
+        else if (entry.leases === 0) giveBack(entry);
       };
       return { image, release };
     } catch (error) {
@@ -67,6 +75,13 @@ export class ImageCache {
       if (this.#entries.get(directory) === entry) this.#entries.delete(directory);
       throw error;
     }
+  }
+
+  /** For an image that is no more: its memory is given back now, or with the last lease. */
+  forget(directory: string): void {
+    const entry = this.#entries.get(directory);
+    this.#entries.delete(directory);
+    if (entry?.leases === 0) giveBack(entry);
   }
 
   /** Gives back the memory of everything that is not in use. */
@@ -78,10 +93,7 @@ export class ImageCache {
     const idle = [...this.#entries].filter(([, entry]) => entry.leases === 0);
     for (const [directory, entry] of idle.slice(0, Math.max(0, idle.length - keep))) {
       this.#entries.delete(directory);
-      entry.loading.then(
-        ({ memory }) => memory.close(),
-        () => {},
-      );
+      giveBack(entry);
     }
   }
 

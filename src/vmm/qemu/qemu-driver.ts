@@ -260,6 +260,10 @@ class QemuDriver implements Driver, ThrowawayDriver {
     (await this.#images.acquire(image)).release();
   }
 
+  forget(image: string): void {
+    this.#images.forget(image);
+  }
+
   compact(order: CompactOrder): Promise<boolean> {
     return mergeLayers(order);
   }

@@ -1,0 +1,12 @@
+// Limits of the account, as the error that names them. Reference k.1: the codes of AWS where they are known, speaking names elsewhere.
+import { Fault } from '../lib/errors.ts';
+
+export type QuotaCode =
+  | 'L-CD1C0CC4'
+  | 'microvm-images'
+  | 'microvm-image-versions'
+  | 'concurrent-microvm-image-builds'
+  | 'network-connectors';
+
+export const quotaExceeded = (quotaCode: QuotaCode, resourceType: string, what: string): Fault =>
+  new Fault('quota_exceeded', { what, serviceCode: 'lambda', quotaCode, resourceType });

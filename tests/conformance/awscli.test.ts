@@ -1,0 +1,148 @@
+// Debian's awscli 2.9, which does not know the services, taught by `waterbear aws-model`: a whole life on a server with the fake driver.
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { services } from '../../cli/aws-model/services.ts';
+import { writeModels } from '../../cli/aws-model/write-models.ts';
+import { isFault } from '../../src/lib/errors.ts';
+import { run } from '../../src/lib/process.ts';
+import { startTestServer, type TestServer } from '../support/server.ts';
+import { zipOf } from '../support/zip.ts';
+
+let server: TestServer;
+let home = '';
+beforeAll(async () => {
+  home = await mkdtemp(join(tmpdir(), 'waterbear-awscli-'));
+  server = await startTestServer({ driver: 'fake' });
+  await writeModels(join(home, '.aws', 'models'), services);
+});
+afterAll(async () => {
+  await server.close();
+  await rm(home, { recursive: true, force: true });
+});
+
+// The distribution's own command, whatever else a developer has in front of it in PATH.
+const env = () => ({
+  PATH: '/usr/bin:/bin',
+  HOME: home,
+  AWS_ACCESS_KEY_ID: server.server.credentials.accessKeyId,
+  AWS_SECRET_ACCESS_KEY: server.server.credentials.secretAccessKey,
+  AWS_DEFAULT_REGION: server.server.region,
+  AWS_EC2_METADATA_DISABLED: 'true',
+  AWS_PAGER: '',
+});
+const aws = async (...args: string[]): Promise<string> =>
+  (await run('aws', ['--endpoint-url', server.server.apiUrl, ...args], { env: env() })).stdout;
+const callOf = async (service: string, ...args: string[]) => JSON.parse((await aws(service, ...args)) || '{}');
+const call = (...args: string[]) => callOf('lambda-microvms', ...args);
+const core = (...args: string[]) => callOf('lambda-core', ...args);
+const failureOf = async (service: string, ...args: string[]): Promise<string> => {
+  const error = await aws(service, ...args).catch((reason: unknown) => reason);
+  return isFault(error, 'process_failed') ? String(error.facts.stderr) : `no failure: ${error}`;
+};
+const failure = (...args: string[]) => failureOf('lambda-microvms', ...args);
+
+async function untilState(state: string, look: () => Promise<{ state?: string; State?: string }>): Promise<void> {
+  const end = Date.now() + 60_000;
+  for (let found: string | undefined; found !== state; ) {
+    if (Date.now() > end) throw new Error(`It did not become ${state}, it is ${found}`);
+    const looked = await look();
+    found = looked.state ?? looked.State;
+  }
+}
+const until = (state: string, ...args: string[]): Promise<void> => untilState(state, () => call(...args));
+
+const role = 'arn:aws:iam::000000000000:role/build';
+let imageArn = '';
+
+test('a bucket, the zip, an image of it', { timeout: 120_000 }, async () => {
+  const [zip, back] = [join(home, 'app.zip'), join(home, 'back.zip')];
+  await writeFile(zip, zipOf([{ name: 'Dockerfile', data: 'FROM scratch\nCMD ["x"]\n' }]));
+  await aws('s3', 'mb', 's3://cli-apps');
+  await aws('s3', 'cp', zip, 's3://cli-apps/app.zip');
+  await aws('s3', 'cp', 's3://cli-apps/app.zip', back);
+  expect(await readFile(back)).toEqual(await readFile(zip));
+  const base = 'arn:aws:lambda:us-east-1:aws:microvm-image:al2023-1';
+  const what = ['--name', 'cli', '--base-image-arn', base, '--build-role-arn', role, '--tags', 'team=cli'];
+  const made = await call('create-microvm-image', ...what, '--code-artifact', 'uri=s3://cli-apps/app.zip');
+  expect(made).toMatchObject({ name: 'cli', state: 'CREATING', imageVersion: '1.0', tags: { team: 'cli' } });
+  expect(Date.parse(made.createdAt)).toBeGreaterThan(Date.now() - 600_000);
+  imageArn = made.imageArn;
+  const version = ['--image-identifier', imageArn, '--image-version', '1.0'];
+  await until('SUCCESSFUL', 'get-microvm-image-version', ...version);
+  expect((await call('list-microvm-image-builds', ...version)).items).toMatchObject([{ buildState: 'SUCCESSFUL' }]);
+});
+
+test('launch, look, token, suspend, resume, terminate', { timeout: 240_000 }, async () => {
+  const idle = 'maxIdleDurationSeconds=600,suspendedDurationSeconds=600,autoResumeEnabled=true';
+  const launched = await call('run-microvm', '--image-identifier', imageArn, '--idle-policy', idle);
+  expect(launched).toMatchObject({ imageArn, idlePolicy: { maxIdleDurationSeconds: 600, autoResumeEnabled: true } });
+  const vm = ['--microvm-identifier', launched.microvmId];
+  await until('RUNNING', 'get-microvm', ...vm);
+  const again = await call('run-microvm', '--image-identifier', imageArn);
+  expect(again.microvmId).not.toBe(launched.microvmId);
+  const all = await call('list-microvms', '--page-size', '1');
+  expect(all.items.map((item: { microvmId: string }) => item.microvmId)).toEqual([again.microvmId, launched.microvmId]);
+  const ports = ['--allowed-ports', 'port=8080', 'range={startPort=9000,endPort=9010}'];
+  const { authToken } = await call('create-microvm-auth-token', ...vm, '--expiration-in-minutes', '5', ...ports);
+  expect(Object.values(authToken)).toEqual([expect.any(String)]);
+  const everyPort = ['--allowed-ports', 'allPorts={}'];
+  expect(
+    (await call('create-microvm-auth-token', ...vm, '--expiration-in-minutes', '5', ...everyPort)).authToken,
+  ).toBeTruthy();
+  await call('suspend-microvm', ...vm);
+  await until('SUSPENDED', 'get-microvm', ...vm);
+  await call('resume-microvm', ...vm);
+  await until('RUNNING', 'get-microvm', ...vm);
+  await call('terminate-microvm', ...vm);
+  await until('TERMINATED', 'get-microvm', ...vm);
+});
+
+test('tags', { timeout: 60_000 }, async () => {
+  const resource = ['--resource', imageArn];
+  expect((await call('list-tags', ...resource)).Tags).toEqual({ team: 'cli' });
+  await call('tag-resource', ...resource, '--tags', 'a=1,b=2');
+  await call('untag-resource', ...resource, '--tag-keys', 'team', 'a');
+  expect((await call('list-tags', ...resource)).Tags).toEqual({ b: '2' });
+});
+
+test('network connectors and their tags', { timeout: 240_000 }, async () => {
+  const vpc = { SubnetIds: ['subnet-0a'], NetworkProtocol: 'IPv4', AssociatedComputeResourceTypes: ['MicroVm'] };
+  const create = async (name: string) => {
+    const configuration = ['--configuration', JSON.stringify({ VpcEgressConfiguration: vpc })];
+    const rest = ['--operator-role', role, '--tags', 'team=cli'];
+    return core('create-network-connector', '--name', name, ...configuration, ...rest);
+  };
+  const made = await create('office');
+  expect(made).toMatchObject({ Name: 'office', State: 'PENDING', Configuration: { VpcEgressConfiguration: vpc } });
+  await create('home');
+  const connector = ['--identifier', made.Arn];
+  await untilState('ACTIVE', () => core('get-network-connector', ...connector));
+  const found = await core('get-network-connector', ...connector);
+  expect(found).toMatchObject({ Id: made.Id, Version: 1, OperatorRole: role });
+  expect(Date.parse(found.LastModified)).toBeGreaterThan(Date.now() - 600_000);
+  const paged = await core('list-network-connectors', '--page-size', '1');
+  expect(paged.NetworkConnectors.map((each: { Name: string }) => each.Name)).toEqual(['home', 'office']);
+  const resource = ['--resource', made.Arn];
+  await call('tag-resource', ...resource, '--tags', 'a=1');
+  await call('untag-resource', ...resource, '--tag-keys', 'team');
+  expect((await call('list-tags', ...resource)).Tags).toEqual({ a: '1' });
+  await core('delete-network-connector', ...connector);
+  expect((await core('list-network-connectors')).NetworkConnectors).toMatchObject([{ Name: 'home' }]);
+  expect(await failureOf('lambda-core', 'get-network-connector', '--identifier', 'nobody')).toContain(
+    'An error occurred (ResourceNotFoundException) when calling the GetNetworkConnector operation: Network connector not found for: ',
+  );
+});
+
+test('errors have their names and words', { timeout: 120_000 }, async () => {
+  expect(await failure('get-microvm', '--microvm-identifier', 'nobody')).toContain(
+    'An error occurred (ResourceNotFoundException) when calling the GetMicrovm operation: Unable to find microvmIdentifier nobody',
+  );
+  expect(await failure('run-microvm', '--image-identifier', 'demo')).toContain('(ValidationException)');
+  expect(
+    await failure('run-microvm', '--image-identifier', imageArn, '--run-hook-payload', 'x'.repeat(4097)),
+  ).toContain("Value at 'runHookPayload' failed to satisfy constraint");
+  expect(await failure('create-microvm-image', '--name', 'x')).toContain('the following arguments are required');
+  expect(await failure('list-microvms', '--region', 'eu-west-1')).toContain('(InvalidSignatureException)');
+});
