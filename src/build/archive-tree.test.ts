@@ -6,6 +6,10 @@ import { checkSymlink, entryPath } from './archive-tree.ts';
 const part = fc.constantFrom('..', '.', '', 'a', 'b', '...', '/');
 const path = fc.array(part, { minLength: 1, maxLength: 6 }).map((parts) => parts.join('/'));
 
+test('a refused name can be shown', () => {
+  expect(() => entryPath('/\u001b[2J\u009b\u202ex')).toThrow('"/\\u001b[2J\ufffd\ufffdx"');
+});
+
 test('an accepted name never leaves the root', () => {
   expect(() => entryPath('a/../b')).toThrow('contains `..`');
   fc.assert(

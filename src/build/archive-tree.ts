@@ -2,6 +2,7 @@
 // can be tested without an archive.
 import { posix } from 'node:path';
 import { Fault } from '../lib/errors.ts';
+import { printable } from '../lib/printable.ts';
 
 export type EntryKind = 'directory' | 'file' | 'symlink';
 
@@ -12,7 +13,7 @@ export function archiveFault(what: string, cause?: unknown): Fault {
 
 /** A name for people: quoted, control characters visible, shortened. */
 export function shown(name: string): string {
-  return JSON.stringify(name.length > 120 ? `${name.slice(0, 120)}…` : name);
+  return printable(JSON.stringify(name.length > 120 ? `${name.slice(0, 120)}…` : name));
 }
 
 /** The entry's path below the root, without `./` and trailing slash. Throws `build_failed` for a name that leaves the root. */

@@ -66,6 +66,14 @@ test.each([
   await expect(read([Buffer.from(`${JSON.stringify(lie)}\n`)])).rejects.toMatchObject({ code: 'guest_failed' });
 });
 
+test('what the VM says for people can be shown', async () => {
+  const said = '\u001b[2J\u001b]0;owned\u0007one\r\ntwo\u009b';
+  const failed = { step: 'pull', said, what: said, local: ['\u202ea'] };
+  expect(await read([Buffer.from(`${JSON.stringify({ failed })}\n`)])).toEqual([
+    { failed: { step: 'pull', said: 'one\ntwo\ufffd', what: 'one\ntwo\ufffd', local: ['\ufffda'] } },
+  ]);
+});
+
 test('a line without end and a flood are cut off', async () => {
   const limits = { lineBytes: 100, totalBytes: 1000 };
   const line = Buffer.from(`${JSON.stringify({ log: base64('hello') })}\n`);

@@ -3,6 +3,7 @@
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
 import { Fault } from '../lib/errors.ts';
+import { printable } from '../lib/printable.ts';
 import type { ArchiveLimits } from './archive.ts';
 import type { ImageUse } from './dockerfile.ts';
 
@@ -32,7 +33,9 @@ export const lineLimits: LineLimits = { lineBytes: 2 << 20, totalBytes: 32 << 20
 const count = z.number().int().nonnegative();
 /** Bytes as base64, at most `bytes` of them. */
 const encoded = (bytes: number) => z.base64().max(Math.ceil(bytes / 3) * 4);
-const text = z.string().max(16 << 10);
+/** Words for people, safe to show. */
+const words = (characters: number) => z.string().max(characters).transform(printable);
+const text = words(16 << 10);
 
 const failed = z.strictObject({
   step: z.enum(['order', 'cache', 'settings', 'host', 'archive', 'stopped', 'pull', 'build', 'export']),
@@ -42,10 +45,10 @@ const failed = z.strictObject({
   what: text.optional(),
   said: text.optional(),
   exitCode: z.number().int().optional(),
-  signal: z.string().max(32).optional(),
+  signal: words(32).optional(),
   late: z.boolean().optional(),
   image: z.string().max(1024).optional(),
-  local: z.array(z.string().max(256)).max(64).nullish(),
+  local: z.array(words(256)).max(64).nullish(),
 });
 
 const message = z.union([

@@ -18,8 +18,21 @@ test('output is passed on up to its limit, whole characters only, and its end is
   expect(output.lastLines(1)).toBe('the last line');
 });
 
+test('the last lines can be shown: no escape sequences, no control characters', () => {
+  const output = new BuildOutput(() => {});
+  output.say('\x1b[2J\x1b]0;owned\x07one\r\ntwo\b\x7f\n\tthree');
+  expect(output.lastLines()).toBe('one\ntwo\ufffd\ufffd\n\tthree');
+});
+
 test.each([
   ['write /x: no space left on device', 'DISK_STORAGE_FULL'],
+  [
+    // What buildah 1.28 says of a layer of many files that is longer than a file may be.
+    `level=error msg="Can't close tar writer: io: read/write on closed pipe"
+Error: committing container for step {Env:[] Command:run}: copying layers and metadata for container "adb6926b": initializing source containers-storage:python-working-container: storing layer "3c1ab28292b9" to file: io: read/write on closed pipe`,
+    'DISK_STORAGE_FULL',
+  ],
+  ['python: io: read/write on closed pipe', 'CONTAINER_BUILD_FAILED'],
   ['File size limit exceeded', 'DISK_STORAGE_FULL'],
   ['exit status 1', 'CONTAINER_BUILD_FAILED'],
 ])('%s is %s', (stderr, reason) => {

@@ -1,5 +1,6 @@
 // Turns what went wrong in the container engine into the build's own fault, with the last lines of what it said.
 import { Fault, isFault } from '../lib/errors.ts';
+import { printable } from '../lib/printable.ts';
 
 const maxTailBytes = 4096;
 
@@ -10,7 +11,8 @@ export class BuildOutput {
   readonly #decoder = new TextDecoder();
   readonly #onLog: (text: string) => void;
 
-  constructor(onLog: (text: string) => void, maxBytes = 16 << 20) {
+  /** Less than a VM sends of its log, so that what is left out is always told. */
+  constructor(onLog: (text: string) => void, maxBytes = 8 << 20) {
     this.#onLog = onLog;
     this.#left = maxBytes;
   }
@@ -32,9 +34,9 @@ export class BuildOutput {
     this.add(Buffer.from(`${line}\n`));
   }
 
-  /** The last lines that are not empty. */
+  /** The last lines that are not empty, safe to show. */
   lastLines(count = 12): string {
-    return this.#tail
+    return printable(this.#tail)
       .split('\n')
       .filter((line) => line.trim() !== '')
       .slice(-count)
@@ -42,8 +44,9 @@ export class BuildOutput {
   }
 }
 
+// The last one is a layer that is longer than a file may be: buildah then tells only that its writer of the layer has gone.
 const noSpace =
-  /no space left on device|disk quota exceeded|file too large|file size limit exceeded|could not allocate (block|inode)/i;
+  /no space left on device|disk quota exceeded|file too large|file size limit exceeded|could not allocate (block|inode)|storing layer "[0-9a-f]+" to file: io: read\/write on closed pipe/i;
 
 /** The fault for `error` of the step `what` ("The container build"). A cancelled build stays `aborted`. */
 export function containerFailure(error: unknown, what: string, output: BuildOutput): unknown {

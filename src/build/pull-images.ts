@@ -1,6 +1,7 @@
 // Brings the images a Dockerfile builds on into the storage before the build, which then runs without a network. Only the
 // engine's own registry client runs here, none of the caller's commands.
 import { describe, Fault, isFault } from '../lib/errors.ts';
+import { printable } from '../lib/printable.ts';
 import { localBaseImages } from './build-cache.ts';
 import type { BuildOutput } from './container-failure.ts';
 import type { ImageUse } from './dockerfile.ts';
@@ -64,4 +65,5 @@ export const noSuchLocalImage = 'There is no such image on this host';
 export const couldNotPull = (said: string): string =>
   `It is not on this host and could not be pulled: ${lastLine(said)}`;
 
-const lastLine = (text: string): string => text.trim().split('\n').at(-1)?.slice(-400).replace(/\.$/, '') ?? '';
+const lastLine = (text: string): string =>
+  printable(text).trim().split('\n').at(-1)?.slice(-400).replace(/\.$/, '') ?? '';

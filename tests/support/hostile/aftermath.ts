@@ -21,6 +21,7 @@ export async function hashImages(dataDirectory: string): Promise<Record<string, 
 
 const expected = [
   /^(images|vms|logs|keys|objects|archives)$/,
+  /^build-cache(\/\d{12}\.disk)?$/,
   /^images\/[0-9a-f-]{36}(\/(manifest\.json|image\.json|memory\.pages|device-state|root\.qcow2|init\.qcow2|empty\.qcow2))?$/,
   /^vms\/microvm-[\w-]+(\/(microvm\.json|disk|disk\/layer-\d+\.qcow2|sleep-\d+|sleep-\d+\/[\w.-]+))?$/,
   /^logs\/[0-9a-f-]{36}\.log$/,

@@ -17,6 +17,11 @@ export interface Built {
   buildId: string;
 }
 
+export interface Watch {
+  signal?: AbortSignal;
+  onLog?: (text: string) => void;
+}
+
 export interface BuildHost extends AsyncDisposable {
   readonly real: RealNode;
   readonly canary: HostCanary;
@@ -28,7 +33,7 @@ export interface BuildHost extends AsyncDisposable {
   readonly sentinel: ChildProcess;
   /** Everything that steps.py wants to know. */
   readonly order: string;
-  build(entries: readonly ZipEntry[], changes?: Partial<BuildOrder>, signal?: AbortSignal): Promise<Built>;
+  build(entries: readonly ZipEntry[], changes?: Partial<BuildOrder>, watch?: Watch): Promise<Built>;
 }
 
 export async function startBuildHost(settings: Partial<NodeSettings>): Promise<BuildHost> {
@@ -47,7 +52,7 @@ export async function startBuildHost(settings: Partial<NodeSettings>): Promise<B
     const order = { secret, files, pids, addresses, ports: [canary.port, 9100], sentinel: `sentinel-${secret}` };
     return {
       ...{ real, canary, outside, secret, files, sentinel, order: JSON.stringify(order) },
-      build: (entries, changes, signal) => build(real, entries, changes, signal),
+      build: (entries, changes, watch) => build(real, entries, changes, watch),
       [Symbol.asyncDispose]: () => stack.disposeAsync(),
     };
   } catch (error) {
@@ -75,7 +80,7 @@ async function build(
   real: RealNode,
   entries: readonly ZipEntry[],
   changes: Partial<BuildOrder> = {},
-  signal?: AbortSignal,
+  { signal, onLog }: Watch = {},
 ): Promise<Built> {
   const archivePath = join(real.directory, `hostile-${builds++}.zip`);
   await writeFile(archivePath, zipOf(entries));
@@ -83,6 +88,7 @@ async function build(
   const order = buildOrder(archivePath, { memoryMib: 384, diskMib: 512, ...changes });
   const keep = (text: string): void => {
     if (log.length < maxKept) log += text;
+    onLog?.(text);
   };
   const failure = await real.node.build(order, keep, signal).then(
     () => undefined,
