@@ -1,5 +1,6 @@
-// Test tiers: unit (beside the code), fake (whole system on the fake driver), conformance (real AWS clients), real (QEMU), and last what all of
-// them left behind. Tiers run one after the other; those that share the machine's devices run file by file.
+// Test tiers: unit (beside the code), fake (whole system on the fake driver), conformance (real AWS clients), real (QEMU), long (QEMU
+// too, only in `npm run test:long`), and last what all of them left behind. Tiers run one after the other; those that share the machine's
+// devices run file by file.
 import { defineConfig } from 'vitest/config';
 
 const tier = (
@@ -26,7 +27,8 @@ export default defineConfig({
       tier('fake', 1, ['tests/fake/**/*.test.ts'], 30_000),
       tier('conformance', 2, ['tests/conformance/**/*.test.ts'], 60_000, { serial: true }),
       tier('real', 3, ['tests/real/**/*.test.ts'], 180_000, { serial: true }),
-      tier('last', 4, ['tests/last/**/*.test.ts'], 30_000, { serial: true }),
+      tier('long', 4, ['tests/long/**/*.test.ts'], 900_000, { serial: true }),
+      tier('last', 5, ['tests/last/**/*.test.ts'], 30_000, { serial: true }),
     ],
   },
 });
