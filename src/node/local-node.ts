@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type Builder, buildImage } from '../build/build-image.ts';
 import { readImageRecord } from '../build/image-record.ts';
 import type { Readiness } from '../build/readiness.ts';
-import type { BuildOrder, EndReason, LaunchOrder, NodeClient } from '../contract/node-api.ts';
+import type { BuildOrder, BuildOutcome, EndReason, LaunchOrder, NodeClient } from '../contract/node-api.ts';
 import { Fault, isFault } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { SlotPool } from '../net/slot.ts';
@@ -36,6 +36,9 @@ export interface LocalNodeParts {
 /** Starts the host: clears leftovers, finds what sleeps. */
 export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient> {
   const { driver, layout, admission, log } = parts;
+  const closing = new AbortController();
+  /** Builds under way: they end before the host does. */
+  const building = new Set<Promise<void>>();
   const residents = new Map<string, Resident>();
   const listeners: ((microvmId: string, reason: EndReason) => void)[] = [];
   const tools: ResidentTools = {
@@ -58,6 +61,30 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
     residents.set(record.microvmId, new Resident(tools, record, imageDirectory(record.buildId), image, generation));
   }
 
+  const build = async (
+    order: BuildOrder,
+    onLog: (text: string) => void,
+    signal: AbortSignal,
+  ): Promise<BuildOutcome> => {
+    const buildLog = await openBuildLog(logPath(order.buildId), onLog);
+    let room: Hold | undefined;
+    try {
+      room = await admission.build(order, signal);
+      const runDirectory = `${layout.run}/b-${order.buildId.slice(0, 8)}`;
+      const buildTools = { ...parts, driver: buildDriver(driver, admission, order), runDirectory };
+      const target = imageDirectory(order.buildId);
+      const outcome = await buildImage(buildTools, order, target, (text) => buildLog.write(text), signal);
+      await driver.preload(target);
+      return outcome;
+    } catch (error) {
+      buildLog.write(`--- failed: ${error instanceof Error ? error.message : error}\n`);
+      throw error;
+    } finally {
+      room?.release();
+      await buildLog.flush();
+    }
+  };
+
   return {
     info: () => ({
       driver: driver.name,
@@ -69,24 +96,16 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
 
     checkBuild: (order) => admission.checkBuild(order),
 
-    async build(order: BuildOrder, onLog, signal) {
-      const buildLog = await openBuildLog(logPath(order.buildId), onLog);
-      let room: Hold | undefined;
-      try {
-        room = await admission.build(order, signal);
-        const runDirectory = `${layout.run}/b-${order.buildId.slice(0, 8)}`;
-        const buildTools = { ...parts, driver: buildDriver(driver, admission, order), runDirectory };
-        const target = imageDirectory(order.buildId);
-        const outcome = await buildImage(buildTools, order, target, (text) => buildLog.write(text), signal);
-        await driver.preload(target);
-        return outcome;
-      } catch (error) {
-        buildLog.write(`--- failed: ${error instanceof Error ? error.message : error}\n`);
-        throw error;
-      } finally {
-        room?.release();
-        await buildLog.flush();
-      }
+    build(order, onLog, cancelled) {
+      const signal = cancelled ? AbortSignal.any([closing.signal, cancelled]) : closing.signal;
+      const work = build(order, onLog, signal);
+      const ended = work.then(
+        () => {},
+        () => {},
+      );
+      building.add(ended);
+      void ended.then(() => building.delete(ended));
+      return work;
     },
 
     buildLog: (buildId) => readBuildLog(logPath(buildId)),
@@ -150,7 +169,9 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
     },
 
     async close() {
+      closing.abort();
       admission.close();
+      await Promise.all(building);
       const results = await Promise.allSettled([...residents.values()].map((one) => one.kill()));
       for (const result of results) if (result.status === 'rejected' && !isFault(result.reason)) throw result.reason;
       await rm(layout.run, { recursive: true, force: true });

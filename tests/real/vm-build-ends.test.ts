@@ -50,6 +50,21 @@ test('a server that is killed leaves nothing of its build after the next start',
   }
 });
 
+test('a host that closes in the middle of a build ends it first', async () => {
+  const archive = join(data, 'slow.zip');
+  writeFileSync(
+    archive,
+    zipOf([{ name: 'Dockerfile', data: 'FROM localhost/waterbear/debian:12\nRUN sleep 100000\nCMD x' }]),
+  );
+  const { node } = await startRealNode({ buildIsolation: 'vm', dataDirectory: data });
+  const ended = node.build(buildOrder(archive), () => {}).catch((error: unknown) => error);
+  await expect.poll(() => vmmsOf(data), { timeout: 60_000 }).toHaveLength(1);
+  await node.close();
+  expect(vmmsOf(data)).toEqual([]);
+  expect(await ended).toMatchObject({ code: 'aborted' });
+  expect(readdirSync(join(data, 'images'))).toEqual([]);
+});
+
 test.each([
   ['garbage', Buffer.alloc(8 << 20, 'garbage')],
   ['nothing', Buffer.alloc(0)],
