@@ -27,6 +27,8 @@ test('a server that is killed leaves nothing of its build after the next start',
     await node.build(buildOrder(${JSON.stringify(join(data, 'slow.zip'))}), () => {});`;
   const server = spawn(process.execPath, ['--input-type=module', '-e', program], {
     stdio: ['ignore', 'inherit', 'inherit'],
+    // What it leaves there goes with the rest.
+    env: { ...process.env, TMPDIR: data },
   });
   const logs = (): string[] => (existsSync(join(data, 'logs')) ? readdirSync(join(data, 'logs')) : []);
   const log = (): string =>
@@ -56,10 +58,10 @@ test('a host that closes in the middle of a build ends it first', async () => {
     archive,
     zipOf([{ name: 'Dockerfile', data: 'FROM localhost/waterbear/debian:12\nRUN sleep 100000\nCMD x' }]),
   );
-  const { node } = await startRealNode({ buildIsolation: 'vm', dataDirectory: data });
-  const ended = node.build(buildOrder(archive), () => {}).catch((error: unknown) => error);
+  const host = await startRealNode({ buildIsolation: 'vm', dataDirectory: data });
+  const ended = host.node.build(buildOrder(archive), () => {}).catch((error: unknown) => error);
   await expect.poll(() => vmmsOf(data), { timeout: 60_000 }).toHaveLength(1);
-  await node.close();
+  await host.close();
   expect(vmmsOf(data)).toEqual([]);
   expect(await ended).toMatchObject({ code: 'aborted' });
   expect(readdirSync(join(data, 'images'))).toEqual([]);
