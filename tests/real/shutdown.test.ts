@@ -19,7 +19,19 @@ let child: ChildProcess | undefined;
 let imageArn = '';
 
 async function startServer(): Promise<void> {
-  const args = ['serve', '--data', data, '--api-port', '0', '--gateway-port', '0', '--accel', 'tcg', '--build-isolation', 'host'];
+  const args = [
+    'serve',
+    '--data',
+    data,
+    '--api-port',
+    '0',
+    '--gateway-port',
+    '0',
+    '--accel',
+    'tcg',
+    '--build-isolation',
+    'host',
+  ];
   const started = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
   child = started;
   await Promise.race([
