@@ -1,4 +1,4 @@
-// What /proc says of a process from outside: users, rights, mounts, limits, descriptors.
+// What /proc says of a process from outside: users, rights, mounts, limits, descriptors, command lines.
 import { readdir, readFile, readlink } from 'node:fs/promises';
 
 /** Fields of /proc/PID/status by name. */
@@ -58,3 +58,10 @@ export async function descriptorsOf(pid: number): Promise<Descriptor[]> {
 }
 
 export const namespaceOf = (pid: number | string, kind: string): Promise<string> => readlink(`/proc/${pid}/ns/${kind}`);
+
+/** The command lines of all processes. */
+export async function commandLines(): Promise<string> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')));
+  return lines.map((line) => line.replaceAll('\0', ' ')).join('\n');
+}

@@ -1,6 +1,5 @@
 // RUN steps in the cage on the host: they are root there too, and get even less than in a VM, since the kernel is everybody's.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { run } from '../../../src/lib/process.ts';
 import type { BuildHost } from '../../support/hostile/build-host.ts';
 import {
   dockerfile,
@@ -11,6 +10,7 @@ import {
   startWatchedBuildHost,
   type WatchedBuildHost,
 } from '../../support/hostile/build-probes.ts';
+import { commandLines } from '../../support/process-facts.ts';
 import { stepProbes } from './steps.ts';
 
 const denied = /^E[A-Z]+$/;
@@ -59,11 +59,10 @@ test('a cancelled build is ended, with everything it started', async () => {
   const stop = new AbortController();
   const line = `RUN setsid ${stubborn} & ${stubborn} & ${stubborn}\n${endless}`;
   const building = host.build([dockerfile(line)], {}, { signal: stop.signal });
-  const running = async (): Promise<string> => (await run('ps', ['-eo', 'args'])).stdout;
-  await expect.poll(running, { timeout: 60_000 }).toContain(stubborn.slice(-20, -1));
+  await expect.poll(commandLines, { timeout: 60_000 }).toContain(stubborn.slice(-20, -1));
   stop.abort();
   expect((await building).failure?.code).toBe('aborted');
-  await expect.poll(running, { timeout: 20_000 }).not.toContain(name);
+  await expect.poll(commandLines, { timeout: 20_000 }).not.toContain(name);
 });
 
 test('after all builds the host is what it was', () => watched.unchanged());

@@ -76,8 +76,8 @@ async function setUp({ namespace, link, table }: Names, instance: string): Promi
     `addr add ${hostEnd}/24 dev ${link}`,
     `link set ${link} up`,
   ]);
-  const quiet = 'net.ipv6.conf.all.disable_ipv6=1';
-  await run('ip', ['netns', 'exec', namespace, 'sysctl', '-qw', quiet]);
+  const quiet = 'echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6';
+  await run('ip', ['netns', 'exec', namespace, 'sh', '-c', quiet]);
   const all = Object.values(forbiddenAddresses).flat();
   await ip(
     [`addr add ${publicAddress}/24 dev out0`, ...all.map((one) => `addr add ${one}/32 dev out0`), 'link set out0 up'],
