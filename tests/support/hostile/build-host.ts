@@ -36,6 +36,9 @@ export interface BuildHost extends AsyncDisposable {
   build(entries: readonly ZipEntry[], changes?: Partial<BuildOrder>, watch?: Watch): Promise<Built>;
 }
 
+/** Largest process number in a builder VM. */
+const mostInBuilder = 8192;
+
 export async function startBuildHost(settings: Partial<NodeSettings>): Promise<BuildHost> {
   const stack = new AsyncDisposableStack();
   try {
@@ -48,7 +51,8 @@ export async function startBuildHost(settings: Partial<NodeSettings>): Promise<B
     const sentinel = spawn('sleep', ['3600'], { argv0: `sentinel-${secret}`, env: { SECRET: secret } });
     stack.defer(() => void sentinel.kill('SIGKILL'));
     const addresses = ['127.0.0.1', ...hostAddresses(), ...Object.values(forbiddenAddresses).flat()];
-    const pids = [process.pid, process.ppid, sentinel.pid];
+    // Smaller numbers mean processes of the builder VM, in there.
+    const pids = [process.pid, process.ppid, sentinel.pid].filter((pid = 0) => pid > mostInBuilder);
     const order = { secret, files, pids, addresses, ports: [canary.port, 9100], sentinel: `sentinel-${secret}` };
     return {
       ...{ real, canary, outside, secret, files, sentinel, order: JSON.stringify(order) },
