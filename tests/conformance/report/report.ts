@@ -68,7 +68,7 @@ export function reportText({ operations, core, errors, choices }: Results): stri
     'Where sources disagree, tried out:',
     table(
       ['Topic', 'Waterbear', 'Holds'],
-      choices.map(({ topic, choice, holds }) => [topic, choice, holds ? 'yes' : 'NO']),
+      choices.map(({ topic, choice, holds }) => [topic, choice, holds]),
     ),
     end,
   ].join('\n\n');
