@@ -1,6 +1,7 @@
 // The composition root: settings → host, store, use cases → servers. Nothing else constructs these.
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { sigv4Authenticate } from './api/authenticate.ts';
 import { createS3Handler } from './api/s3/handler.ts';
@@ -9,7 +10,7 @@ import { cachedKeys } from './api/sigv4/key-cache.ts';
 import type { KeyLookup } from './api/sigv4/verify.ts';
 import { type App, createApp } from './app/create-app.ts';
 import type { AppSettings } from './app/settings.ts';
-import { profiles } from './config/profiles.ts';
+import { limitsOf } from './config/profiles.ts';
 import type { ServerSettings } from './config/settings.ts';
 import { openAuthority, readTlsFiles } from './gateway/authority.ts';
 import { createGateway, type Gateway } from './gateway/gateway.ts';
@@ -113,12 +114,12 @@ async function start(
 }
 
 async function appSettings(settings: ServerSettings, archiveDirectory: string): Promise<AppSettings> {
-  const { region, profile, endpointSuffix: hostSuffix } = settings;
+  const { region, endpointSuffix: hostSuffix } = settings;
   const limits = { maxArchiveBytes: 1 << 30, parallelBuilds: 1, wakeDeadlineMs: 60_000 };
   return {
     region,
     version: await productVersion(),
-    limits: profiles[profile],
+    limits: limitsOf(settings, availableParallelism()),
     hostSuffix,
     archiveDirectory,
     ...limits,

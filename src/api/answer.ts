@@ -21,6 +21,7 @@ const modelled: Partial<Record<FaultCode, Modelled>> = {
   too_large: 'ValidationException',
   not_found: 'ResourceNotFoundException',
   quota_exceeded: 'ServiceQuotaExceededException',
+  throttled: 'ThrottlingException',
   capacity_exhausted: 'InsufficientCapacityException',
 };
 
@@ -39,6 +40,9 @@ const unmodelled: Readonly<Record<string, number>> = {
 /** What was sent could not be read as what it should be. */
 export class SerializationError extends Error {}
 
+/** Members of errors that are not facts in the body. */
+const apart = new Set(['message', 'retryAfterSeconds']);
+
 const json = (status: number, body: unknown, headers: Record<string, string> = {}): Answer => ({
   status,
   headers: { 'content-type': 'application/json', ...headers },
@@ -51,6 +55,13 @@ export const jsonAnswer = (status: number, body: unknown): Answer => json(status
 export const namedError = (name: keyof typeof unmodelled, message: string): Answer =>
   json(unmodelled[name] ?? 400, { message }, { 'x-amzn-errortype': name });
 
+/** An error by its name, with a body of its own form; when to come back, where the error knows it, is a header. */
+export function typedError(name: string, status: number, body: unknown, error?: Fault): Answer {
+  const retryAfterSeconds = error?.facts.retryAfterSeconds;
+  const later = retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) };
+  return json(status, body, { 'x-amzn-errortype': name, ...later });
+}
+
 /** An answer as bytes of HTTP/1.1, for a connection on which no request could be read; it ends the connection. */
 export function rawAnswer({ status, headers, body }: Answer, requestId: string): string {
   const all = {
@@ -62,10 +73,6 @@ export function rawAnswer({ status, headers, body }: Answer, requestId: string):
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
   return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n${body}`;
 }
-
-/** An error in the form that lambda-core and the tag operations share: with a `Type`, that says whose mistake it was. */
-export const typedError = (name: string, status: number, message: string, member = 'message'): Answer =>
-  json(status, { Type: status < 500 ? 'User' : 'Service', [member]: message }, { 'x-amzn-errortype': name });
 
 /** All that a client is told of a mistake of ours. */
 export const failureText = (requestId: string): string =>
@@ -81,6 +88,6 @@ export function errorAnswer(error: unknown, requestId: string): Answer {
   const { awsError } = error.facts;
   if (typeof awsError === 'string') return namedError(awsError, error.message);
   const shape: ErrorShape = errors[name];
-  const facts = Object.entries(error.facts).filter(([fact]) => fact !== 'message' && shape.members.includes(fact));
-  return json(shape.status, { message: error.message, ...Object.fromEntries(facts) }, { 'x-amzn-errortype': name });
+  const facts = Object.entries(error.facts).filter(([fact]) => !apart.has(fact) && shape.members.includes(fact));
+  return typedError(name, shape.status, { message: error.message, ...Object.fromEntries(facts) }, error);
 }

@@ -1,6 +1,6 @@
 // Errors of the network connector API: other names than those of MicroVMs, a `Type`, and two that spell `Message` with a capital.
 import { coreErrors } from '../../contract/lambda-core.ts';
-import { type FaultCode, isFault } from '../../lib/errors.ts';
+import { type Fault, type FaultCode, isFault } from '../../lib/errors.ts';
 import { type Answer, failureText, SerializationError, typedError } from '../answer.ts';
 
 type Modelled = keyof typeof coreErrors;
@@ -12,17 +12,19 @@ const modelled: Partial<Record<FaultCode, Modelled>> = {
   conflict: 'ResourceConflictException',
   not_found: 'ResourceNotFoundException',
   quota_exceeded: 'NetworkConnectorLimitExceededException',
+  throttled: 'TooManyRequestsException',
 };
 
 /** Undefined where this API has the words of all others: who may not, may not. */
 export function coreErrorAnswer(error: unknown, requestId: string): Answer | undefined {
   if (error instanceof SerializationError || isFault(error, 'access_denied')) return undefined;
   const name = isFault(error) ? modelled[error.code] : undefined;
-  if (name === undefined || !isFault(error)) return answerOf('ServiceException', failureText(requestId));
-  return answerOf(name, error.message);
+  if (name === undefined || !isFault(error)) return answerOf('ServiceException', 'Service', failureText(requestId));
+  return answerOf(name, 'User', error.message, error);
 }
 
-function answerOf(name: Modelled, message: string): Answer {
+function answerOf(name: Modelled, type: 'User' | 'Service', message: string, error?: Fault): Answer {
   const { status, members } = coreErrors[name];
-  return typedError(name, status, message, members[1]);
+  const reason = name === 'TooManyRequestsException' ? { Reason: 'CallerRateLimitExceeded' } : {};
+  return typedError(name, status, { Type: type, [members[1]]: message, ...reason }, error);
 }

@@ -1,4 +1,4 @@
-// The network connector API, on the same door as MicroVMs: route → authenticate → read and check → use case → write.
+// The network connector API, on the same door as MicroVMs: route → authenticate → count → read and check → use case → write.
 import type { App } from '../../app/create-app.ts';
 import { type CoreOperationName, coreOperations } from '../../contract/lambda-core.ts';
 import { type Answer, jsonAnswer } from '../answer.ts';
@@ -13,7 +13,7 @@ const route = createRouter<CoreOperationName>(coreOperations);
 
 /** Undefined when no operation has this path. Rejects with a Fault or a SerializationError. */
 export function handleCoreOperation(
-  app: Pick<App, 'coreOperations'>,
+  app: Pick<App, 'coreOperations' | 'throttle'>,
   authenticate: Authenticate,
   request: ReceivedRequest,
 ): Promise<Answer> | undefined {
@@ -22,12 +22,13 @@ export function handleCoreOperation(
 }
 
 async function answerMatch(
-  app: Pick<App, 'coreOperations'>,
+  app: Pick<App, 'coreOperations' | 'throttle'>,
   authenticate: Authenticate,
   request: ReceivedRequest,
   { name, labels }: Match<CoreOperationName>,
 ): Promise<Answer> {
   const { account } = await authenticate(request);
+  app.throttle({ account }, name);
   const { input: inputName = '', output: outputName, status } = coreOperations[name];
   // `readInput` has made the input what the table says, which is what the use case takes.
   const run = app.coreOperations[name] as AnyOperation;

@@ -1,4 +1,4 @@
-// The AWS API: route → authenticate → read and check → use case → write.
+// The AWS API: route → authenticate → count → read and check → use case → write.
 import type { App } from '../../app/create-app.ts';
 import { type OperationName, operations } from '../../contract/generated/operations.ts';
 import type { Operation } from '../../contract/model.ts';
@@ -14,7 +14,7 @@ const route = createRouter<OperationName>(operations);
 
 /** The AWS operations as a function; undefined when no operation has this path. Rejects with a Fault or a SerializationError. */
 export function handleOperation(
-  app: Pick<App, 'operations' | 'inputLimits'>,
+  app: Pick<App, 'operations' | 'inputLimits' | 'throttle'>,
   authenticate: Authenticate,
   request: ReceivedRequest,
 ): Promise<Answer> | undefined {
@@ -23,12 +23,13 @@ export function handleOperation(
 }
 
 async function answerMatch(
-  app: Pick<App, 'operations' | 'inputLimits'>,
+  app: Pick<App, 'operations' | 'inputLimits' | 'throttle'>,
   authenticate: Authenticate,
   request: ReceivedRequest,
   { name, labels }: Match<OperationName>,
 ): Promise<Answer> {
   const { account } = await authenticate(request);
+  app.throttle({ account }, name);
   const { input: inputName, output: outputName, status }: Operation = operations[name];
   // `readInput` has made the input what the table says, which is what the use case takes.
   const run = app.operations[name] as AnyOperation;

@@ -3,7 +3,7 @@ import type { OperationName } from '../../../src/contract/generated/operations.t
 import type { CoreOperationName } from '../../../src/contract/lambda-core.ts';
 
 type Name = OperationName | CoreOperationName;
-type Rule = readonly [operations: readonly Name[] | 'all', reason: string];
+type Rule = readonly [operations: readonly Name[], reason: string];
 
 const tagOperations = ['ListTags', 'TagResource', 'UntagResource'] as const;
 
@@ -24,13 +24,9 @@ const rules: Readonly<Record<string, readonly Rule[]>> = {
   InvalidParameterValueException: [
     [['ListTags', 'UntagResource'], "all that can be wrong breaks the model's grammar, which is `Validation`"],
   ],
-  ThrottlingException: [
-    [tagOperations, 'it is called `TooManyRequests` here'],
-    ['all', 'rates are not limited'],
-  ],
-  TooManyRequestsException: [['all', 'rates are not limited']],
+  ThrottlingException: [[tagOperations, 'it is called `TooManyRequests` here']],
 };
 
 /** Undefined when there is none: then it should have been provoked. */
 export const reasonFor = (operation: Name, error: string): string | undefined =>
-  rules[error]?.find(([operations]) => operations === 'all' || operations.includes(operation))?.[1];
+  rules[error]?.find(([operations]) => operations.includes(operation))?.[1];
