@@ -11,7 +11,7 @@ import { collectResults, page, type Results, reportText, withReport } from './re
 let results: Results;
 beforeAll(async () => {
   results = await collectResults();
-});
+}, 240_000);
 
 test('every operation works', () => {
   expect(results.operations.map(({ operation }) => operation)).toEqual(Object.keys(operations).sort());
