@@ -61,6 +61,11 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
     residents.set(record.microvmId, new Resident(tools, record, imageDirectory(record.buildId), image, generation));
   }
 
+  const removeImage = async (buildId: string): Promise<void> => {
+    await rm(imageDirectory(buildId), { recursive: true, force: true });
+    driver.forget(imageDirectory(buildId));
+  };
+
   const build = async (
     order: BuildOrder,
     onLog: (text: string) => void,
@@ -74,7 +79,10 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
       const buildTools = { ...parts, driver: buildDriver(driver, admission, order), runDirectory };
       const target = imageDirectory(order.buildId);
       const outcome = await buildImage(buildTools, order, target, (text) => buildLog.write(text), signal);
-      await driver.preload(target);
+      await driver.preload(target).catch(async (error: unknown) => {
+        await removeImage(order.buildId);
+        throw error;
+      });
       return outcome;
     } catch (error) {
       buildLog.write(`--- failed: ${error instanceof Error ? error.message : error}\n`);
@@ -163,8 +171,7 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
       })),
 
     async deleteImage(buildId) {
-      await rm(imageDirectory(buildId), { recursive: true, force: true });
-      driver.forget(imageDirectory(buildId));
+      await removeImage(buildId);
       await rm(logPath(buildId), { force: true });
     },
 

@@ -1,5 +1,5 @@
 // One MicroVM of this host, awake or asleep, and the steps that change which. Steps of one MicroVM never overlap: the control plane asks one at a time,
-// and `busy` refuses what would.
+// and `#alone` refuses what would.
 import { rm } from 'node:fs/promises';
 import type { EndReason, LaunchReport, SuspendReport } from '../contract/node-api.ts';
 import { describe, Fault } from '../lib/errors.ts';
@@ -37,8 +37,9 @@ export class Resident {
   /** Of the newest whole snapshot; 0 before the first. */
   #generation: number;
   #awake: Awake | undefined;
-  #busy = false;
-  #closed = false;
+  /** The change under way; resolves however that ends. */
+  #step: Promise<void> | undefined;
+  readonly #closing = new AbortController();
   #sleepsSinceMerge = 0;
   /** At the last sleep of this server's time. */
   #asleepBytes = 0;
@@ -79,10 +80,12 @@ export class Resident {
       let awake: Awake | undefined;
       try {
         // The hook is the guest's own time: it is not part of the turn.
-        awake = await admission.turn(isLaunch ? 'launch' : 'wake', account, () => this.#restore(stopwatch));
-        if (this.#closed) throw new Fault('aborted', { what: `The ${isLaunch ? 'launch' : 'wake'}` });
+        const { signal } = this.#closing;
+        const restore = (): Promise<Awake> => this.#restore(stopwatch, signal);
+        awake = await admission.turn(isLaunch ? 'launch' : 'wake', account, restore, signal);
         stopwatch.split();
-        if (await callHook(awake.machine.guest, this.#facts.hooks, hook, hookBody)) stopwatch.lap('hook');
+        const call = { hook, body: hookBody, signal };
+        if (await callHook(awake.machine, this.#facts.hooks, call)) stopwatch.lap('hook');
       } catch (error) {
         await awake?.machine.kill();
         await awake?.slot?.release();
@@ -105,11 +108,11 @@ export class Resident {
   }
 
   /** On failure nothing is left. */
-  async #restore(stopwatch: Stopwatch): Promise<Awake> {
+  async #restore(stopwatch: Stopwatch, signal: AbortSignal): Promise<Awake> {
     stopwatch.lap('turn');
     const { driver, slots, layout, admission } = this.#tools;
     const paths = vmPaths(layout, this.record.microvmId);
-    const slot = await slots?.acquire();
+    const slot = await slots?.acquire(signal);
     stopwatch.lap('slot');
     try {
       const machine = await driver.restore({
@@ -120,6 +123,7 @@ export class Resident {
         ...(slot ? { wire: slot } : {}),
         cpu: admission.cpu(this.#facts, 'microvm'),
         freshness: this.record.identity,
+        signal,
       });
       machine.onStall((stalled) => this.#onStall(stalled));
       return { machine, slot };
@@ -135,7 +139,7 @@ export class Resident {
       const { machine, slot } = this.#running();
       const stopwatch = startStopwatch();
       const paths = vmPaths(this.#tools.layout, this.record.microvmId);
-      if (await callHook(machine.guest, this.#facts.hooks, 'suspend')) stopwatch.lap('hook');
+      if (await callHook(machine, this.#facts.hooks, { hook: 'suspend' })) stopwatch.lap('hook');
       const next = this.#generation + 1;
       const result = await machine.suspend(paths.snapshot(next)).catch(async (error: unknown) => {
         if (await isOver(machine)) await this.#lost(slot, describe(error));
@@ -158,7 +162,7 @@ export class Resident {
     return this.#alone(async () => {
       if (this.#awake) {
         const { machine, slot } = this.#awake;
-        await callHook(machine.guest, this.#facts.hooks, 'terminate').catch((error: unknown) => {
+        await callHook(machine, this.#facts.hooks, { hook: 'terminate' }).catch((error: unknown) => {
           this.#tools.log.warn('terminate_hook_failed', { microvmId: this.record.microvmId, why: describe(error) });
         });
         this.#awake = undefined;
@@ -171,12 +175,14 @@ export class Resident {
 
   /** Ends the VMM only, also one that is just being started; what sleeps stays. */
   async kill(): Promise<void> {
-    this.#closed = true;
+    this.#closing.abort();
     const awake = this.#awake;
     this.#awake = undefined;
     await this.#stopCompacting();
     await awake?.machine.kill();
     await awake?.slot?.release();
+    // A launch or wake takes its VM with it.
+    await this.#step;
   }
 
   async remove(): Promise<void> {
@@ -190,13 +196,15 @@ export class Resident {
   }
 
   async #alone<T>(step: () => Promise<T>): Promise<T> {
-    if (this.#busy)
+    if (this.#step)
       throw new Fault('conflict', { what: `${this.record.microvmId} is in the middle of another change.` });
-    this.#busy = true;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#step = promise;
     try {
       return await step();
     } finally {
-      this.#busy = false;
+      this.#step = undefined;
+      resolve();
     }
   }
 
