@@ -1,5 +1,5 @@
 // One MicroVM of this host, awake or asleep, and the steps that change which. Steps of one MicroVM never overlap: the control plane asks one at a time,
-// and `#alone` refuses what would.
+// and `busy` refuses what would.
 import { rm } from 'node:fs/promises';
 import type { EndReason, LaunchReport, SuspendReport } from '../contract/node-api.ts';
 import { describe, Fault } from '../lib/errors.ts';
@@ -20,6 +20,8 @@ export interface ResidentTools {
   layout: NodeLayout;
   admission: Admission;
   log: Log;
+  /** The end of the host: nothing starts any more, and what is being started ends. */
+  closing: AbortSignal;
   /** Called when the MicroVM is no more and nobody asked for that. */
   onEnded(microvmId: string, reason: EndReason): void;
 }
@@ -37,9 +39,7 @@ export class Resident {
   /** Of the newest whole snapshot; 0 before the first. */
   #generation: number;
   #awake: Awake | undefined;
-  /** The change under way; resolves however that ends. */
-  #step: Promise<void> | undefined;
-  readonly #closing = new AbortController();
+  #busy = false;
   #sleepsSinceMerge = 0;
   /** At the last sleep of this server's time. */
   #asleepBytes = 0;
@@ -80,12 +80,14 @@ export class Resident {
       let awake: Awake | undefined;
       try {
         // The hook is the guest's own time: it is not part of the turn.
-        const { signal } = this.#closing;
-        const restore = (): Promise<Awake> => this.#restore(stopwatch, signal);
+        const { closing: signal } = this.#tools;
+        const restore = (): Promise<Awake> => this.#restore(stopwatch);
         awake = await admission.turn(isLaunch ? 'launch' : 'wake', account, restore, signal);
         stopwatch.split();
         const call = { hook, body: hookBody, signal };
         if (await callHook(awake.machine, this.#facts.hooks, call)) stopwatch.lap('hook');
+        // From here on `kill` knows of it.
+        if (signal.aborted) throw new Fault('aborted', { what: `The ${isLaunch ? 'launch' : 'wake'}` });
       } catch (error) {
         await awake?.machine.kill();
         await awake?.slot?.release();
@@ -108,9 +110,9 @@ export class Resident {
   }
 
   /** On failure nothing is left. */
-  async #restore(stopwatch: Stopwatch, signal: AbortSignal): Promise<Awake> {
+  async #restore(stopwatch: Stopwatch): Promise<Awake> {
     stopwatch.lap('turn');
-    const { driver, slots, layout, admission } = this.#tools;
+    const { driver, slots, layout, admission, closing: signal } = this.#tools;
     const paths = vmPaths(layout, this.record.microvmId);
     const slot = await slots?.acquire(signal);
     stopwatch.lap('slot');
@@ -173,16 +175,13 @@ export class Resident {
     });
   }
 
-  /** Ends the VMM only, also one that is just being started; what sleeps stays. */
+  /** Ends the VMM only; what sleeps stays. One that is just being started is ended by `closing`. */
   async kill(): Promise<void> {
-    this.#closing.abort();
     const awake = this.#awake;
     this.#awake = undefined;
     await this.#stopCompacting();
     await awake?.machine.kill();
     await awake?.slot?.release();
-    // A launch or wake takes its VM with it.
-    await this.#step;
   }
 
   async remove(): Promise<void> {
@@ -196,15 +195,13 @@ export class Resident {
   }
 
   async #alone<T>(step: () => Promise<T>): Promise<T> {
-    if (this.#step)
+    if (this.#busy)
       throw new Fault('conflict', { what: `${this.record.microvmId} is in the middle of another change.` });
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#step = promise;
+    this.#busy = true;
     try {
       return await step();
     } finally {
-      this.#step = undefined;
-      resolve();
+      this.#busy = false;
     }
   }
 

@@ -1,5 +1,5 @@
 // Lifecycle hooks of an honest application in real VMs: what it is asked, where, and what its answers lead to. Hostile answers: hostile/hooks.
-import { readdirSync } from 'node:fs';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -28,6 +28,17 @@ beforeAll(async () => {
 afterAll(() => host?.close());
 
 const images = (): string[] => readdirSync(join(host.directory, 'images'));
+/** Memory of images that this process holds open. */
+const loadedImages = (): string[] =>
+  readdirSync('/proc/self/fd')
+    .map((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`);
+      } catch {
+        return '';
+      }
+    })
+    .filter((target) => target.startsWith('/memfd:wb-'));
 
 /** What the application says of the calls it gets. */
 const asksIn = (log: string) =>
@@ -90,6 +101,7 @@ test('the image is validated in another VM, of which nothing stays; then the oth
   expect([ids.size, ids.has(builder ?? ''), ids.has(validated ?? '')]).toEqual([1, false, false]);
   await host.node.terminate(microvmId);
   await host.node.deleteImage(buildId);
+  expect(loadedImages()).toEqual([]);
 });
 
 test.each([
@@ -100,7 +112,8 @@ test.each([
   async (_, validate, seconds, message) => {
     const { error } = begin({ validate: [...validate] }, { ...imageHooks, validateSeconds: seconds });
     expect(await error).toMatchObject({ code: 'build_failed', message });
-    expect([images(), vmmsOf(host.directory), host.node.info().capacity.committedMib]).toEqual([[], [], 0]);
+    expect([images(), vmmsOf(host.directory), loadedImages()]).toEqual([[], [], []]);
+    expect(host.node.info().capacity.committedMib).toBe(0);
   },
 );
 
