@@ -76,7 +76,7 @@ export async function buildImage(
       stages: stopwatch.stages(),
     };
   } catch (error) {
-    // Whatever fails then fails by that.
+    // Its VMs are ended by the signal, and what fails by that says nothing of the build.
     throw signal?.aborted ? new Fault('aborted', { what: 'The build' }, error) : asBuildFailure(error);
   } finally {
     for (const directory of [aside, workDirectory]) await rm(directory, { recursive: true, force: true });
