@@ -2,6 +2,7 @@
 import type { RunMicrovmRequest } from '@aws-sdk/client-lambda-microvms';
 import { demoArn, imageRequest } from '../../../../src/app/testing/test-app.ts';
 import { profiles } from '../../../../src/config/profiles.ts';
+import type { Limits } from '../../../../src/contract/limits.ts';
 import type { HookPlan } from '../../../../src/contract/node-api.ts';
 import { Fault } from '../../../../src/lib/errors.ts';
 import { createTasks } from '../../../../src/tasks/create-tasks.ts';
@@ -38,8 +39,12 @@ interface Life {
 }
 
 /** Launches a MicroVM and hands it over. */
-async function alive<T>(input: Partial<RunMicrovmRequest>, work: (life: Life) => Promise<T>): Promise<T> {
-  await using rig = await controlPlaneRig();
+async function alive<T>(
+  input: Partial<RunMicrovmRequest>,
+  work: (life: Life) => Promise<T>,
+  limits: Partial<Limits> = {},
+): Promise<T> {
+  await using rig = await controlPlaneRig(limits);
   await send(rig, 'CreateMicrovmImage', imageRequest);
   await rig.t.settle();
   const { microvmId } = await send(rig, 'RunMicrovm', { imageIdentifier: demoArn, ...input });
@@ -58,6 +63,20 @@ async function alive<T>(input: Partial<RunMicrovmRequest>, work: (life: Life) =>
   });
 }
 
+/** What becomes of a MicroVM whose `/suspend` fails, and its reason. */
+const afterFailedSuspend = (profile: keyof typeof profiles): Promise<string> =>
+  alive(
+    {},
+    async ({ rig, call, state }) => {
+      rig.t.node.failures.suspend = [new Fault('hook_failed', { what: 'No.' })];
+      await call('SuspendMicrovm');
+      await rig.t.settle();
+      const { state: now, stateReason } = await state();
+      return `${now} ${stateReason}`;
+    },
+    profiles[profile],
+  );
+
 const idlePolicy = { maxIdleDurationSeconds: 60, suspendedDurationSeconds: 60, autoResumeEnabled: true };
 
 export const lifeChoices: readonly Choice[] = [
@@ -71,15 +90,9 @@ export const lifeChoices: readonly Choice[] = [
   {
     row: 16,
     topic: 'Failure of `/suspend`: the MicroVM is not suspended, or ends',
-    choice: 'not suspended: RUNNING with a `stateReason` (profile `open`)',
-    check: () =>
-      alive({}, async ({ rig, call, state }) => {
-        rig.t.node.failures.suspend = [new Fault('hook_failed', { what: 'Suspend lifecycle hook returned no.' })];
-        await call('SuspendMicrovm');
-        await rig.t.settle();
-        const { state: now, stateReason } = await state();
-        return now === 'RUNNING' && stateReason === 'Suspend lifecycle hook returned no.';
-      }),
+    choice: 'profile `open`: it is RUNNING with a `stateReason`; profile `aws`: it ends with that',
+    check: async () =>
+      (await afterFailedSuspend('open')) === 'RUNNING No.' && (await afterFailedSuspend('aws')) === 'TERMINATED No.',
   },
   {
     row: 18,
