@@ -1,5 +1,4 @@
 // Requests that end otherwise than planned leave no file open and none behind: refused late, or left by their client at any moment.
-
 import { once } from 'node:events';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -10,7 +9,8 @@ import { requestBytes, signHeaders } from '../support/signed-request.ts';
 import { alice, type S3Server, startS3Server } from './s3-server.ts';
 
 const Bucket = 'leavers';
-const largeBytes = 4 << 20;
+/** More than all buffers on the way take. */
+const largeBytes = 32 << 20;
 let server: S3Server;
 let s3: S3Client;
 beforeAll(async () => {
