@@ -71,7 +71,8 @@ async function start(
   const objects = await openDirectoryStore({ dir: at('objects'), clock });
   const node = await openNode(settings, clock, log);
   stack.defer(() => node.close());
-  const tokens = createTokens(await openKeyRing(at('keys', 'tokens.json'), clock));
+  const ring = stack.use(await openKeyRing(at('keys', 'tokens.json'), clock, { ...tokenKeyTimes(settings), log }));
+  const tokens = createTokens(ring);
   const endpoints = new LateEndpoints();
   const app = createApp({
     ...{ db: store.db, node, objects, clock, log },
@@ -111,6 +112,12 @@ async function start(
   });
   return { apiUrl, gatewayPort, caFile, region, credentials: { accessKeyId, secretAccessKey }, close };
 }
+
+/** A server whose profile was changed still honours the longest tokens that it may have given. */
+const tokenKeyTimes = ({ tokenKeyHours }: ServerSettings) => ({
+  rotateAfterMs: tokenKeyHours * 3_600_000,
+  maxTokenMs: Math.max(...Object.values(profiles).map(({ maxTokenMinutes }) => maxTokenMinutes)) * 60_000,
+});
 
 async function appSettings(settings: ServerSettings, archiveDirectory: string): Promise<AppSettings> {
   const { region, profile, endpointSuffix: hostSuffix } = settings;

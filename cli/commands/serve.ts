@@ -35,6 +35,7 @@ const schema = z.object({
   cpuBurst: numberOption(0.25, 1024, 'any').optional(),
   diskReserve: numberOption(0, 999_999_999).optional(),
   parallelLaunches: numberOption(1, 1024).optional(),
+  tokenKeyHours: numberOption(1, 87_600).default(720),
   log: choiceOption(['silent', 'error', 'warn', 'info']).default('warn'),
 });
 type ServeOptions = z.output<typeof schema>;
@@ -90,6 +91,10 @@ A second signal stops at once.`,
       text: 'disk space that launches and builds leave free; wakes leave half of it (default: 5 %, 4 GiB at least)',
     },
     { flags: '--parallel-launches <n>', text: 'VMs that start at the same time (default: one per processor)' },
+    {
+      flags: '--token-key-hours <n>',
+      text: 'age at which the key of endpoint tokens is replaced; tokens stay valid (default: 720)',
+    },
     { flags: '--log <level>', text: 'silent, error, warn or info: JSON lines on standard error (default: warn)' },
   ],
   schema,
@@ -156,6 +161,7 @@ async function settingsFrom(options: ServeOptions, around: Surroundings): Promis
     ...(options.tlsKey === undefined ? {} : { tlsKeyFile: resolve(options.tlsKey) }),
     ...(options.tlsCert === undefined ? {} : { tlsCertFile: resolve(options.tlsCert) }),
     region: options.region,
+    tokenKeyHours: options.tokenKeyHours,
     ...capacityFrom(options),
   });
 }

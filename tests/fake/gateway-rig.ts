@@ -17,7 +17,7 @@ import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { Activity, DataPlane, Endpoint } from '../../src/contract/data-plane.ts';
 import { openAuthority } from '../../src/gateway/authority.ts';
 import { createGateway, type Gateway } from '../../src/gateway/gateway.ts';
-import { openKeyRing } from '../../src/gateway/key-ring.ts';
+import { type KeyRing, openKeyRing } from '../../src/gateway/key-ring.ts';
 import { type GatewaySettings, gatewayDefaults } from '../../src/gateway/settings.ts';
 import { createTokens, type Tokens } from '../../src/gateway/token.ts';
 import { systemClock } from '../../src/lib/clock.ts';
@@ -114,6 +114,7 @@ export interface Answer {
 export interface Rig extends AsyncDisposable {
   gateway: Gateway;
   plane: PretendedPlane;
+  ring: KeyRing;
   tokens: Tokens;
   port: number;
   /** PEM. */
@@ -133,7 +134,8 @@ export async function startRig(changes: Partial<GatewaySettings> = {}): Promise<
   const directory = await mkdtemp(join(tmpdir(), 'waterbear-gateway-'));
   const loopback = changes.endpointMode === 'port';
   const tls = await openAuthority({ directory, suffix, loopback, clock: systemClock });
-  const tokens = createTokens(await openKeyRing(join(directory, 'tokens.json'), systemClock));
+  const ring = await openKeyRing(join(directory, 'tokens.json'), systemClock);
+  const tokens = createTokens(ring);
   const plane = new PretendedPlane();
   const settings = { ...gatewayDefaults, ...changes };
   const gateway = createGateway({
@@ -162,6 +164,7 @@ export async function startRig(changes: Partial<GatewaySettings> = {}): Promise<
   return {
     gateway,
     plane,
+    ring,
     tokens,
     port,
     ca,
@@ -194,6 +197,7 @@ export async function startRig(changes: Partial<GatewaySettings> = {}): Promise<
         app.closeAllConnections();
         app.close();
       }
+      await ring[Symbol.asyncDispose]();
       await rm(directory, { recursive: true, force: true });
     },
   };
