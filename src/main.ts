@@ -3,14 +3,17 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sigv4Authenticate } from './api/authenticate.ts';
+import { startMetricsServer } from './api/metrics-server.ts';
 import { createS3Handler } from './api/s3/handler.ts';
 import { createControlPlane } from './api/server.ts';
 import { cachedKeys } from './api/sigv4/key-cache.ts';
 import type { KeyLookup } from './api/sigv4/verify.ts';
 import { type App, createApp } from './app/create-app.ts';
+import { metricsText } from './app/metrics/metrics-text.ts';
 import type { AppSettings } from './app/settings.ts';
 import { profiles } from './config/profiles.ts';
 import type { ServerSettings } from './config/settings.ts';
+import { openAccounting } from './gateway/accounting.ts';
 import { openAuthority, readTlsFiles } from './gateway/authority.ts';
 import { createGateway, type Gateway } from './gateway/gateway.ts';
 import { openKeyRing } from './gateway/key-ring.ts';
@@ -35,6 +38,8 @@ export interface RunningServer {
   caFile: string;
   region: string;
   credentials: { accessKeyId: string; secretAccessKey: string };
+  /** After log files were moved away: what comes next goes to new ones. */
+  reopenLogs(): void;
   /** Suspends every MicroVM and gives back all but the data directory. Idempotent. */
   close(): Promise<void>;
 }
@@ -78,13 +83,25 @@ async function start(
     ...{ db: store.db, node, objects, clock, log },
     settings: await appSettings(settings, at('archives')),
     mintToken: (order) => tokens.mint(order),
+    tokens,
+    traffic: async () => accounting.snapshot(gateway.connections()),
     openEndpoint: (microvmId) => endpoints.open(microvmId),
     endpointOf: (microvmId, vmHost) => endpoints.of(microvmId, vmHost),
   });
   stack.defer(() => app.close());
   const { tls, caFile } = await openTls(settings, at('keys'), clock);
+  const accounting = stack.use(
+    await openAccounting({
+      ...{ trust: tokens.trust, accessLog: settings.accessLog, clock, log },
+      ownerOf: (microvmId) => app.context.index.get(microvmId)?.row,
+    }),
+  );
+  app.dataPlane.onLeave((microvmId) => {
+    tokens.forget(microvmId);
+    if (!app.context.index.get(microvmId)) accounting.forget(microvmId);
+  });
   const gateway = createGateway({
-    ...{ dataPlane: app.dataPlane, tokens, clock, log, tls, suffix: settings.endpointSuffix },
+    ...{ dataPlane: app.dataPlane, tokens, accounting, clock, log, tls, suffix: settings.endpointSuffix },
     settings: { ...gatewayDefaults, endpointMode: settings.endpointMode, explain: settings.profile === 'open' },
   });
   stack.defer(() => gateway.close());
@@ -95,12 +112,13 @@ async function start(
   const authenticate = sigv4Authenticate(keys, { clock, regions: [region] });
   const control = createControlPlane({ app, authenticate, s3, log });
   stack.defer(() => control.close());
+  const metricsPort = await startMetrics(settings, app, log, stack);
   const tasks = createTasks(app, clock);
   stack.defer(() => tasks.stop());
   const apiUrl = `http://${reachable(settings.host)}:${await control.listen(settings.host, settings.apiPort)}`;
   tasks.start();
   const { accessKeyId, secret: secretAccessKey } = key;
-  const facts = { apiUrl, s3Url: apiUrl, caFile, region, gatewayPort };
+  const facts = { apiUrl, s3Url: apiUrl, caFile, region, gatewayPort, ...(metricsPort ? { metricsPort } : {}) };
   await writeDurably(at('server.json'), JSON.stringify({ ...facts, accessKeyId, secretAccessKey, pid: process.pid }));
   log.info('server_started', { ...facts, ...node.info() });
   const close = once(async () => {
@@ -110,7 +128,15 @@ async function start(
     await stack.disposeAsync();
     log.info('server_stopped');
   });
-  return { apiUrl, gatewayPort, caFile, region, credentials: { accessKeyId, secretAccessKey }, close };
+  const reopenLogs = (): void => accounting.reopenLog();
+  return { apiUrl, gatewayPort, caFile, region, credentials: { accessKeyId, secretAccessKey }, reopenLogs, close };
+}
+
+/** Resolves with the port, where there is to be one. */
+async function startMetrics({ metricsPort }: ServerSettings, app: App, log: Log, stack: AsyncDisposableStack) {
+  if (metricsPort === undefined) return undefined;
+  const { port } = stack.use(await startMetricsServer(metricsPort, () => metricsText(app.context), log));
+  return port;
 }
 
 /** A server whose profile was changed still honours the longest tokens that it may have given. */
@@ -120,11 +146,12 @@ const tokenKeyTimes = ({ tokenKeyHours }: ServerSettings) => ({
 });
 
 async function appSettings(settings: ServerSettings, archiveDirectory: string): Promise<AppSettings> {
-  const { region, profile, endpointSuffix: hostSuffix } = settings;
+  const { region, profile, account, endpointSuffix: hostSuffix } = settings;
   const limits = { maxArchiveBytes: 1 << 30, parallelBuilds: 1, wakeDeadlineMs: 60_000 };
   return {
     region,
     version: await productVersion(),
+    account,
     limits: profiles[profile],
     hostSuffix,
     archiveDirectory,

@@ -36,6 +36,8 @@ const schema = z.object({
   diskReserve: numberOption(0, 999_999_999).optional(),
   parallelLaunches: numberOption(1, 1024).optional(),
   tokenKeyHours: numberOption(1, 87_600).default(720),
+  accessLog: z.string().min(1, 'must name a file, or be - or off').default('off'),
+  metricsPort: portOption.optional(),
   log: choiceOption(['silent', 'error', 'warn', 'info']).default('warn'),
 });
 type ServeOptions = z.output<typeof schema>;
@@ -95,6 +97,11 @@ A second signal stops at once.`,
       flags: '--token-key-hours <n>',
       text: 'age at which the key of endpoint tokens is replaced; tokens stay valid (default: 720)',
     },
+    {
+      flags: '--access-log <file>',
+      text: 'a line of JSON for every request to a MicroVM; - is standard output (default: off). SIGHUP opens it anew',
+    },
+    { flags: '--metrics-port <port>', text: 'serve /metrics on 127.0.0.1 without a signature (default: no)' },
     { flags: '--log <level>', text: 'silent, error, warn or info: JSON lines on standard error (default: warn)' },
   ],
   schema,
@@ -114,6 +121,9 @@ async function runServer(options: ServeOptions, around: Surroundings): Promise<n
     const { startServer } = await import('../../src/main.ts');
     const server = await startServer(settings, createLog(options.log));
     let exitCode = 0;
+    const reopenLogs = (): void => server.reopenLogs();
+    // Without such a log the signal keeps its meaning: the terminal is gone.
+    if (settings.accessLog !== undefined) process.on('SIGHUP', reopenLogs);
     try {
       const facts = await readServerFile(settings.dataDirectory);
       announce(facts, settings, around);
@@ -121,6 +131,7 @@ async function runServer(options: ServeOptions, around: Surroundings): Promise<n
       await fired(stop.asked);
       around.out.write('Stopping: putting MicroVMs to sleep. A second signal stops at once.\n');
     } finally {
+      process.off('SIGHUP', reopenLogs);
       exitCode = await server.close().then(
         () => 0,
         (error: unknown) => {
@@ -162,8 +173,16 @@ async function settingsFrom(options: ServeOptions, around: Surroundings): Promis
     ...(options.tlsCert === undefined ? {} : { tlsCertFile: resolve(options.tlsCert) }),
     region: options.region,
     tokenKeyHours: options.tokenKeyHours,
+    ...observationFrom(options),
     ...capacityFrom(options),
   });
+}
+
+function observationFrom({ accessLog, metricsPort }: ServeOptions): Partial<ServerSettings> {
+  return {
+    ...(accessLog === 'off' ? {} : { accessLog: accessLog === '-' ? accessLog : resolve(accessLog) }),
+    ...(metricsPort === undefined ? {} : { metricsPort }),
+  };
 }
 
 function capacityFrom({ memory, cpuBurst, diskReserve, parallelLaunches }: ServeOptions): Partial<ServerSettings> {

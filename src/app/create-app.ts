@@ -14,6 +14,7 @@ import { finishDeletions } from './deletions.ts';
 import { recordEnd } from './end-microvm.ts';
 import { createExtension, type Extension } from './extension.ts';
 import { inputLimits } from './input-limits.ts';
+import { StageMetrics } from './metrics/stage-times.ts';
 import { MicrovmIndex } from './microvm-index.ts';
 import { coreImplementations, implementations } from './operations/index.ts';
 import { recoverMicrovms } from './recovery.ts';
@@ -48,6 +49,7 @@ export function createApp(dependencies: AppDependencies): App {
   const context: AppContext = {
     ...dependencies,
     index: new MicrovmIndex(),
+    stageMetrics: new StageMetrics(),
     builds: new BuildQueue(dependencies.settings.parallelBuilds),
     deletions: new Background('image.deletions', dependencies, () => finishDeletions(context)),
     connectors: new Background('connector.changes', dependencies, () => finishConnectors(context)),
@@ -55,6 +57,9 @@ export function createApp(dependencies: AppDependencies): App {
     closing: closing.signal,
     draining: false,
   };
+  context.leaveListeners.push((microvmId) => {
+    if (!context.index.get(microvmId)) context.stageMetrics.forget(microvmId);
+  });
   return {
     context,
     operations: bind(context, implementations) as Operations,

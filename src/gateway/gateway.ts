@@ -1,11 +1,12 @@
 // Composition of the data-plane gateway: listeners, connections to applications, and what happens when a MicroVM leaves.
 import { once } from 'node:events';
 import type { Server } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { DataPlane } from '../contract/data-plane.ts';
 import type { Clock } from '../lib/clock.ts';
 import { Fault } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
+import type { Accounting } from './accounting.ts';
 import type { Scope } from './admit.ts';
 import { Dialer } from './dial.ts';
 import type { Rooms } from './handle.ts';
@@ -22,6 +23,8 @@ export interface GatewayDependencies {
   /** DNS suffix of the endpoints, lower case. */
   suffix: string;
   tls: TlsKeyPair;
+  /** Nothing is written down without it. */
+  accounting?: Pick<Accounting, 'passages' | 'onAnswered'>;
   settings: GatewaySettings;
 }
 
@@ -31,6 +34,8 @@ export interface Gateway {
   /** Mode `port`: serves one MicroVM on a loopback port (the given one if it is free) as `localhost:PORT`. Idempotent. */
   listenFor(microvmId: string, port?: number): Promise<{ port: number }>;
   closeFor(microvmId: string): Promise<void>;
+  /** Connections of clients that are open now. */
+  connections(): number;
   /** Takes a renewed certificate into use for new connections. */
   useCertificate(tls: TlsKeyPair): void;
   /** Stops accepting, gives requests under way `graceMs` to finish (default 1 s), then cuts them. */
@@ -47,10 +52,11 @@ export function createGateway(dependencies: GatewayDependencies): Gateway {
     rooms.dialer.left(microvmId);
     rooms.pool.drop(microvmId);
   });
+  const open = new Set<Socket>();
   const shared = new Set<Listening>();
   const own = new Map<string, Promise<Listening>>();
   const start = (scope: Scope, host: string, port: number): Promise<Listening> =>
-    startListening(createListener(rooms, scope, tls), host, port);
+    startListening(createListener(rooms, scope, tls), open, host, port);
   const requireMode = (mode: GatewaySettings['endpointMode']): void => {
     if (settings.endpointMode === mode) return;
     throw new Fault('conflict', { what: `The gateway runs in endpoint mode ${settings.endpointMode}, not ${mode}.` });
@@ -78,6 +84,7 @@ export function createGateway(dependencies: GatewayDependencies): Gateway {
       own.delete(microvmId);
       await (await listening)?.close(0);
     },
+    connections: () => open.size,
     useCertificate(renewed) {
       tls = renewed;
       for (const { server } of shared) server.setSecureContext(renewed);
@@ -93,7 +100,7 @@ export function createGateway(dependencies: GatewayDependencies): Gateway {
   };
 }
 
-function roomsOf({ dataPlane, tokens, clock, log, suffix, settings }: GatewayDependencies): Rooms {
+function roomsOf({ dataPlane, tokens, accounting, clock, log, suffix, settings }: GatewayDependencies): Rooms {
   const { settleMs, connectTimeoutMs, upstreamIdleMs, upstreamMaxConnections } = settings;
   const dialer = new Dialer({ dataPlane, clock, settleMs, connectTimeoutMs });
   const pool = new UpstreamPool({
@@ -101,7 +108,16 @@ function roomsOf({ dataPlane, tokens, clock, log, suffix, settings }: GatewayDep
     idleMs: upstreamIdleMs,
     maxConnections: upstreamMaxConnections,
   });
-  return { dataPlane, door: { dataPlane, tokens, clock, suffix }, dialer, pool, clock, log, settings };
+  return {
+    ...(accounting ? { accounting } : {}),
+    dataPlane,
+    door: { dataPlane, tokens, clock, suffix },
+    dialer,
+    pool,
+    clock,
+    log,
+    settings,
+  };
 }
 
 interface Listening {
@@ -120,11 +136,13 @@ async function startNear(start: (port: number) => Promise<Listening>, port: numb
   }
 }
 
-async function startListening(server: Server, host: string, port: number): Promise<Listening> {
-  const sockets = new Set<{ destroy(): void }>();
-  server.on('connection', (socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
+async function startListening(server: Server, all: Set<Socket>, host: string, port: number): Promise<Listening> {
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    for (const set of [sockets, all]) set.add(socket);
+    socket.once('close', () => {
+      for (const set of [sockets, all]) set.delete(socket);
+    });
   });
   server.listen(port, host);
   await once(server, 'listening');

@@ -4,6 +4,7 @@ import type { Activity, DataPlane } from '../contract/data-plane.ts';
 import type { Clock } from '../lib/clock.ts';
 import { describe, Fault, isFault } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
+import type { Accounting } from './accounting.ts';
 import { type Admission, admit, type Door, type Scope } from './admit.ts';
 import type { Credentials } from './credentials.ts';
 import type { Dialer } from './dial.ts';
@@ -21,6 +22,7 @@ export interface Rooms {
   clock: Clock;
   log: Log;
   settings: GatewaySettings;
+  accounting?: Pick<Accounting, 'passages' | 'onAnswered'>;
 }
 
 export interface Arrival {

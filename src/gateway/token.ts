@@ -6,6 +6,7 @@ import {
   type TokenClaims,
   type TokenMinter,
   type TokenOrder,
+  type TokenRevoker,
   tokenClaimsSchema,
 } from '../contract/token-claims.ts';
 import { Fault } from '../lib/errors.ts';
@@ -23,13 +24,11 @@ export interface TokenReader {
     microvmId: string,
     nowMs: number,
   ): TokenClaims | undefined | Promise<TokenClaims | undefined>;
-  /** What a token of ours says, whether or not it holds. */
-  claimsOf(token: string): Promise<TokenClaims | undefined>;
   /** Frees what is remembered of a MicroVM's tokens. */
   forget(microvmId: string): void;
 }
 
-export interface Tokens extends TokenReader, TokenMinter {
+export interface Tokens extends TokenReader, TokenMinter, TokenRevoker {
   readonly trust: TokenTrust;
 }
 
@@ -40,6 +39,11 @@ export const createTokens = (ring: KeyRing, verified?: VerifiedTokens): Tokens =
   ...createTokenReader(ring.trust, verified),
   trust: ring.trust,
   mint: (order) => mint(ring, order),
+  claimsOf: async (token) => (token.length > maxTokenCharacters ? undefined : decrypt(ring.trust, token)),
+  revokeToken: (...one) => ring.revokeToken(...one),
+  revokeMicrovm: (microvmId) => ring.revokeMicrovm(microvmId),
+  revokeEverything: () => ring.revokeEverything(),
+  rotateKeys: () => ring.rotate(),
 });
 
 /** Reads tokens without being able to make any. */
@@ -61,7 +65,6 @@ export function createTokenReader(trust: TokenTrust, verified = new VerifiedToke
       verified.delete(microvmId, token);
       return undefined;
     },
-    claimsOf: async (token) => (token.length > maxTokenCharacters ? undefined : decrypt(trust, token)),
     forget: (microvmId) => verified.drop(microvmId),
   };
 }

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { GetMicrovmResponse, RunMicrovmRequest } from '../../contract/generated/operations.ts';
 import type { Limits } from '../../contract/limits.ts';
-import type { TokenOrder } from '../../contract/token-claims.ts';
+import type { TokenOrder, TokenRevoker } from '../../contract/token-claims.ts';
+import { newTraffic, type Traffic } from '../../contract/traffic.ts';
 import { silentLog } from '../../lib/log.ts';
 import { ManualClock } from '../../lib/manual-clock.ts';
 import { openStore, type Store } from '../../store/open-store.ts';
@@ -57,6 +58,10 @@ export interface TestApp extends AsyncDisposable {
   readonly clock: ManualClock;
   readonly store: Store;
   readonly grants: TokenOrder[];
+  /** What was asked to be taken back. The token `token of ID` is one of that MicroVM. */
+  readonly revocations: string[];
+  /** What the gateway is said to have counted. */
+  readonly traffic: Traffic;
   /** Another server on the same rows and host, as after a restart. */
   restart(): App;
   /** Launches a MicroVM of a ready-made image and waits until it has come to rest. */
@@ -72,6 +77,7 @@ export async function testApp(limits: Partial<Limits> = {}): Promise<TestApp> {
   const settings = {
     region: 'us-east-1',
     version: '0.0.0',
+    account: caller.account,
     limits: { ...testLimits, ...limits },
     hostSuffix: 'vm.localhost',
     archiveDirectory: join(directory, 'archives'),
@@ -81,7 +87,13 @@ export async function testApp(limits: Partial<Limits> = {}): Promise<TestApp> {
   };
   const objects = stubObjects(caller.account, { bucket: { 'app.zip': 'zip', 'large.zip': 'x'.repeat(1001) } });
   const mintToken = async (order: TokenOrder): Promise<string> => `token-${grants.push(order)}`;
-  const make = (): App => createApp({ db: store.db, node, objects, clock, log: silentLog, settings, mintToken });
+  const [revocations, traffic] = [[] as string[], newTraffic()];
+  const revoker = stubRevoker(revocations);
+  const make = (): App =>
+    createApp({
+      ...{ db: store.db, node, objects, clock, log: silentLog, settings, mintToken },
+      ...{ tokens: revoker, traffic: async () => traffic },
+    });
   let app = make();
   await app.start();
   const settle = async (): Promise<void> => {
@@ -98,6 +110,8 @@ export async function testApp(limits: Partial<Limits> = {}): Promise<TestApp> {
     clock,
     store,
     grants,
+    revocations,
+    traffic,
     restart: () => {
       app = make();
       return app;
@@ -118,6 +132,17 @@ export async function testApp(limits: Partial<Limits> = {}): Promise<TestApp> {
     },
   };
 }
+
+const stubRevoker = (asked: string[]): TokenRevoker => ({
+  claimsOf: async (token) => {
+    const [, microvmId] = /^token of (.*)$/.exec(token) ?? [];
+    return microvmId === undefined ? undefined : { microvmId, ports: 'all', exp: 7, jti: 'its-id', sequence: 0 };
+  },
+  revokeToken: async (...one) => void asked.push(one.join(' ')),
+  revokeMicrovm: async (microvmId) => void asked.push(`all of ${microvmId}`),
+  revokeEverything: async () => void asked.push('everything'),
+  rotateKeys: async () => void asked.push('new key'),
+});
 
 const allHooks = {
   port: 9000,
