@@ -118,9 +118,9 @@ test('requests are counted in total and for MicroVMs that exist, and forgotten w
 
 test('what is under way is known by MicroVM until it ends, and cut when its token is revoked', async () => {
   const trust = new HeldTrust(nothing);
-  const { passages, snapshot } = await open(new Set(), trust);
+  const { admitted, snapshot } = await open(new Set(), trust);
   const cut: string[] = [];
-  const enter = (jti: string, microvmId?: string) => passages.enter(claims(jti, microvmId), () => cut.push(jti));
+  const enter = (jti: string, microvmId?: string) => admitted.enter(claims(jti, microvmId), () => cut.push(jti));
   const [a, b, c] = [enter('a'), enter('b'), enter('c', 'vm-2')];
   b.kind = 'webSockets';
   expect(snapshot(0).byMicrovm.get('vm-1')?.open).toEqual({ requests: 1, webSockets: 1 });
@@ -140,8 +140,8 @@ test('what several gateways counted can be sent and added', async () => {
   const parts = [await open(new Set(['vm-1'])), await open(new Set(['vm-1', 'vm-2']))];
   for (const part of parts) part.onAnswered(record);
   parts[1]?.onAnswered({ ...record, microvmId: 'vm-2', refusal: 'port_denied', end: 'refused', status: 403 });
-  parts[0]?.passages.enter(claims('a'), () => {});
-  parts[1]?.passages.enter(claims('b'), () => {});
+  parts[0]?.admitted.enter(claims('a'), () => {});
+  parts[1]?.admitted.enter(claims('b'), () => {});
   const sum = sumTraffic(parts.map((part) => structuredClone(part.snapshot(2))));
   expect([...sum.total.slice(0, 6)]).toEqual([0, 0, 2, 0, 1, 0]);
   expect([...(sum.byMicrovm.get('vm-1')?.counts.slice(0, 6) ?? [])]).toEqual([0, 0, 2, 0, 0, 0]);

@@ -5,7 +5,7 @@ import { openLineFile } from '../lib/line-file.ts';
 import type { Log } from '../lib/log.ts';
 import { accessLine, type MicrovmOwner } from './access-line.ts';
 import type { OnAnswered } from './access-log.ts';
-import { Passages } from './passages.ts';
+import { Admitted } from './admitted.ts';
 import type { TokenTrust } from './token-trust.ts';
 import { TrafficCounter } from './traffic-counter.ts';
 
@@ -20,7 +20,7 @@ export interface AccountingDependencies {
 }
 
 export interface Accounting extends AsyncDisposable {
-  readonly passages: Passages;
+  readonly admitted: Admitted;
   readonly onAnswered: OnAnswered;
   /** Connections are the gateway's to know. */
   snapshot(connections: number): Traffic;
@@ -34,17 +34,17 @@ export interface Accounting extends AsyncDisposable {
 export async function openAccounting(dependencies: AccountingDependencies): Promise<Accounting> {
   const { trust, ownerOf, accessLog, clock, log } = dependencies;
   const lines = accessLog === undefined ? undefined : await openLineFile(accessLog, { clock, log });
-  const passages = new Passages(trust);
+  const admitted = new Admitted(trust);
   const counter = new TrafficCounter((microvmId) => ownerOf(microvmId) !== undefined);
   return {
-    passages,
+    admitted,
     onAnswered(record) {
       counter.count(record);
       if (lines)
         lines.write(accessLine(record, record.microvmId === undefined ? undefined : ownerOf(record.microvmId)));
     },
     snapshot: (connections) => ({
-      ...counter.snapshot(passages.openNow()),
+      ...counter.snapshot(admitted.openNow()),
       ...{ connections, lostLines: lines?.lost ?? 0 },
     }),
     forget: (microvmId) => counter.forget(microvmId),

@@ -24,7 +24,7 @@ export interface GatewayDependencies {
   suffix: string;
   tls: TlsKeyPair;
   /** Nothing is written down without it. */
-  accounting?: Pick<Accounting, 'passages' | 'onAnswered'>;
+  accounting?: Pick<Accounting, 'admitted' | 'onAnswered'>;
   settings: GatewaySettings;
 }
 

@@ -22,7 +22,7 @@ export interface Rooms {
   clock: Clock;
   log: Log;
   settings: GatewaySettings;
-  accounting?: Pick<Accounting, 'passages' | 'onAnswered'>;
+  accounting?: Pick<Accounting, 'admitted' | 'onAnswered'>;
 }
 
 export interface Arrival {

@@ -4,20 +4,20 @@ import type { TokenClaims } from '../contract/token-claims.ts';
 import type { OpenNow } from '../contract/traffic.ts';
 import type { TokenTrust } from './token-trust.ts';
 
-export class Passages {
-  readonly #open = new Set<Passage>();
+export class Admitted {
+  readonly #open = new Set<Entry>();
 
   constructor(trust: TokenTrust) {
     trust.onRevoked(() => {
-      for (const passage of [...this.#open]) if (trust.isRevoked(passage.claims)) passage.cut();
+      for (const entry of [...this.#open]) if (trust.isRevoked(entry.claims)) entry.cut();
     });
   }
 
   /** `cut` ends it at once; afterwards, as in every other case, whoever entered calls `end`. */
-  enter(claims: TokenClaims, cut: () => void): Passage {
-    const passage = new Passage(this.#open, claims, cut);
-    this.#open.add(passage);
-    return passage;
+  enter(claims: TokenClaims, cut: () => void): Entry {
+    const entry = new Entry(this.#open, claims, cut);
+    this.#open.add(entry);
+    return entry;
   }
 
   /** By MicroVM; none that has nothing open. */
@@ -32,15 +32,15 @@ export class Passages {
   }
 }
 
-export class Passage {
+export class Entry {
   readonly claims: TokenClaims;
   readonly cut: () => void;
   /** A request, until it is switched. */
   kind: keyof OpenNow = 'requests';
-  readonly #among: Set<Passage>;
+  readonly #among: Set<Entry>;
 
-  /** Use `Passages.enter`. */
-  constructor(among: Set<Passage>, claims: TokenClaims, cut: () => void) {
+  /** Use `Admitted.enter`. */
+  constructor(among: Set<Entry>, claims: TokenClaims, cut: () => void) {
     this.#among = among;
     this.claims = claims;
     this.cut = cut;
