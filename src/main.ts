@@ -101,7 +101,8 @@ async function start(
     if (!app.context.index.get(microvmId)) accounting.forget(microvmId);
   });
   const gateway = createGateway({
-    ...{ dataPlane: app.dataPlane, tokens, accounting, clock, log, tls, suffix: settings.endpointSuffix },
+    ...{ dataPlane: app.dataPlane, tokens, clock, log, tls, suffix: settings.endpointSuffix },
+    ...{ onAnswered: accounting.onAnswered, admitted: accounting.admitted },
     settings: { ...gatewayDefaults, endpointMode: settings.endpointMode, explain: settings.profile === 'open' },
   });
   stack.defer(() => gateway.close());

@@ -16,7 +16,7 @@ export interface AccessRecord {
   microvmId: string | undefined;
   port: number | undefined;
   /** The token's own id (`jti`), by which it can be revoked. */
-  tokenId?: string;
+  tokenId: string | undefined;
   /** Undefined when the client left before it was answered. */
   status: number | undefined;
   /** Why the gateway answered by itself. */

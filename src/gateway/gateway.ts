@@ -1,19 +1,20 @@
 // Composition of the data-plane gateway: listeners, connections to applications, and what happens when a MicroVM leaves.
 import { once } from 'node:events';
-import type { Server } from 'node:https';
+import type { Http2SecureServer } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import type { DataPlane } from '../contract/data-plane.ts';
 import type { Clock } from '../lib/clock.ts';
 import { Fault } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
-import type { Accounting } from './accounting.ts';
+import type { OnAnswered } from './access-log.ts';
 import type { Scope } from './admit.ts';
+import type { Admitted } from './admitted.ts';
 import { Dialer } from './dial.ts';
 import type { Rooms } from './handle.ts';
 import { createListener, type TlsKeyPair } from './listener.ts';
 import type { GatewaySettings } from './settings.ts';
 import type { Tokens } from './token.ts';
-import { UpstreamPool } from './upstream-pool.ts';
+import { Upstreams } from './upstreams.ts';
 
 export interface GatewayDependencies {
   dataPlane: DataPlane;
@@ -23,9 +24,11 @@ export interface GatewayDependencies {
   /** DNS suffix of the endpoints, lower case. */
   suffix: string;
   tls: TlsKeyPair;
-  /** Nothing is written down without it. */
-  accounting?: Pick<Accounting, 'admitted' | 'onAnswered'>;
   settings: GatewaySettings;
+  /** Hears of every request when it is over. */
+  onAnswered?: OnAnswered;
+  /** Where those that were let in are known, so that they can be cut. */
+  admitted?: Admitted;
 }
 
 export interface Gateway {
@@ -50,13 +53,13 @@ export function createGateway(dependencies: GatewayDependencies): Gateway {
   const rooms = roomsOf(dependencies);
   dataPlane.onLeave((microvmId) => {
     rooms.dialer.left(microvmId);
-    rooms.pool.drop(microvmId);
+    rooms.upstreams.pool.drop(microvmId);
   });
-  const open = new Set<Socket>();
+  const sockets = new Set<Socket>();
   const shared = new Set<Listening>();
   const own = new Map<string, Promise<Listening>>();
   const start = (scope: Scope, host: string, port: number): Promise<Listening> =>
-    startListening(createListener(rooms, scope, tls), open, host, port);
+    startListening(createListener(rooms, scope, tls), sockets, host, port);
   const requireMode = (mode: GatewaySettings['endpointMode']): void => {
     if (settings.endpointMode === mode) return;
     throw new Fault('conflict', { what: `The gateway runs in endpoint mode ${settings.endpointMode}, not ${mode}.` });
@@ -84,7 +87,7 @@ export function createGateway(dependencies: GatewayDependencies): Gateway {
       own.delete(microvmId);
       await (await listening)?.close(0);
     },
-    connections: () => open.size,
+    connections: () => sockets.size,
     useCertificate(renewed) {
       tls = renewed;
       for (const { server } of shared) server.setSecureContext(renewed);
@@ -95,33 +98,30 @@ export function createGateway(dependencies: GatewayDependencies): Gateway {
     async close(graceMs = 1_000) {
       const all = [...shared, ...(await Promise.all(own.values()))];
       await Promise.all(all.map((listening) => listening.close(graceMs)));
-      rooms.pool.close();
+      rooms.upstreams.pool.close();
     },
   };
 }
 
-function roomsOf({ dataPlane, tokens, accounting, clock, log, suffix, settings }: GatewayDependencies): Rooms {
-  const { settleMs, connectTimeoutMs, upstreamIdleMs, upstreamMaxConnections } = settings;
+function roomsOf({
+  dataPlane,
+  tokens,
+  clock,
+  log,
+  suffix,
+  settings,
+  onAnswered,
+  admitted,
+}: GatewayDependencies): Rooms {
+  const { settleMs, connectTimeoutMs } = settings;
   const dialer = new Dialer({ dataPlane, clock, settleMs, connectTimeoutMs });
-  const pool = new UpstreamPool({
-    dial: (microvmId, port, signal) => dialer.dial(microvmId, port, signal),
-    idleMs: upstreamIdleMs,
-    maxConnections: upstreamMaxConnections,
-  });
-  return {
-    ...(accounting ? { accounting } : {}),
-    dataPlane,
-    door: { dataPlane, tokens, clock, suffix },
-    dialer,
-    pool,
-    clock,
-    log,
-    settings,
-  };
+  const upstreams = new Upstreams({ dialer, clock, settings });
+  const door = { dataPlane, tokens, clock, suffix };
+  return { dataPlane, door, dialer, upstreams, clock, log, settings, onAnswered, admitted };
 }
 
 interface Listening {
-  server: Server;
+  server: Http2SecureServer;
   port: number;
   close(graceMs: number): Promise<void>;
 }
@@ -136,7 +136,12 @@ async function startNear(start: (port: number) => Promise<Listening>, port: numb
   }
 }
 
-async function startListening(server: Server, all: Set<Socket>, host: string, port: number): Promise<Listening> {
+async function startListening(
+  server: Http2SecureServer,
+  all: Set<Socket>,
+  host: string,
+  port: number,
+): Promise<Listening> {
   const sockets = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
     for (const set of [sockets, all]) set.add(socket);
