@@ -252,6 +252,8 @@ class Passage implements Exchange {
     if (this.#entry) this.#entry.kind = 'webSockets';
     this.onAnswer(this.client.protocol === 'HTTP/2' ? 200 : 101);
     const before = bytesOf(application);
+    // What came right behind the application's answer belongs to the WebSocket, too.
+    before.read -= application.readableLength;
     upgrade.onAgreed(raw, application, {
       touch: () => this.#activity?.touch(),
       end: () => {

@@ -15,6 +15,8 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { Activity, DataPlane, Endpoint } from '../../src/contract/data-plane.ts';
+import type { AccessRecord } from '../../src/gateway/access-log.ts';
+import { type Accounting, openAccounting } from '../../src/gateway/accounting.ts';
 import { openAuthority } from '../../src/gateway/authority.ts';
 import { createGateway, type Gateway } from '../../src/gateway/gateway.ts';
 import { type KeyRing, openKeyRing } from '../../src/gateway/key-ring.ts';
@@ -119,6 +121,11 @@ export interface Rig extends AsyncDisposable {
   plane: PretendedPlane;
   ring: KeyRing;
   tokens: Tokens;
+  /** Of requests that are over. */
+  records: AccessRecord[];
+  accounting: Accounting;
+  /** Path of the access log. */
+  accessLog: string;
   port: number;
   /** PEM. */
   ca: string;
@@ -141,8 +148,19 @@ export async function startRig(changes: Partial<GatewaySettings> = {}): Promise<
   const tokens = createTokens(ring);
   const plane = new PretendedPlane();
   const settings = { ...gatewayDefaults, ...changes };
+  const records: AccessRecord[] = [];
+  const accessLog = join(directory, 'access.log');
+  const accounting = await openAccounting({
+    ...{ trust: tokens.trust, accessLog, clock: systemClock, log: silentLog },
+    ownerOf: (microvmId) => (plane.vms.has(microvmId) ? { account: '000000000000', imageArn: 'arn:image' } : undefined),
+  });
   const gateway = createGateway({
     dataPlane: plane,
+    onAnswered(record) {
+      records.push(record);
+      accounting.onAnswered(record);
+    },
+    admitted: accounting.admitted,
     tokens,
     clock: systemClock,
     log: silentLog,
@@ -169,6 +187,9 @@ export async function startRig(changes: Partial<GatewaySettings> = {}): Promise<
     plane,
     ring,
     tokens,
+    records,
+    accounting,
+    accessLog,
     port,
     ca,
     token,
@@ -200,6 +221,7 @@ export async function startRig(changes: Partial<GatewaySettings> = {}): Promise<
         app.closeAllConnections();
         app.close();
       }
+      await accounting[Symbol.asyncDispose]();
       await ring[Symbol.asyncDispose]();
       await rm(directory, { recursive: true, force: true });
     },
