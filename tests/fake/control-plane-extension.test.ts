@@ -79,6 +79,19 @@ test('what is not there, not signed or no GET is refused in the usual form', asy
   expect((await fetch(`${rig.url}/waterbear/v1/info`, { method: 'POST' })).status).toBe(404);
 });
 
+test('the log knows a request by the id of its answer, and nothing of its query', async () => {
+  const lines: Record<string, unknown>[] = [];
+  const note = (event: string, facts?: Record<string, unknown>): void => void lines.push({ event, ...facts });
+  await using rig = await controlPlaneRig({}, 10_000, { info: note, warn: note, error: note });
+  const answer = await fetch(`${rig.url}/waterbear/v1/info?X-Amz-Signature=secret`);
+  await expect.poll(() => lines).toHaveLength(1);
+  const requestId = answer.headers.get('x-amzn-requestid');
+  const path = '/waterbear/v1/info';
+  expect(lines).toEqual([
+    { event: 'api.answered', requestId, method: 'GET', path, status: 403, ms: expect.any(Number) },
+  ]);
+});
+
 test('requests signed for S3 reach the S3 handler and nothing else', async () => {
   await using rig = await controlPlaneRig();
   await get(rig, '/waterbear/v1/info');
