@@ -203,6 +203,7 @@ function announce(facts: ServerFacts, settings: ServerSettings, around: Surround
     ['MicroVMs', `https://<id>.${settings.endpointSuffix}${facts.gatewayPort === 443 ? '' : `:${facts.gatewayPort}`}`],
     ['data', settings.dataDirectory],
   ];
+  if (facts.metricsPort !== undefined) rows.push(['metrics', `http://127.0.0.1:${facts.metricsPort}/metrics`]);
   if (settings.endpointMode === 'port') rows[2] = ['MicroVMs', 'https, a local port each: see "endpoint"'];
   around.out.write('Waterbear is running.\n');
   for (const [name = '', value = ''] of rows) around.out.write(`  ${name.padEnd(10)}${value}\n`);

@@ -5,7 +5,7 @@ import type { Clock } from '../lib/clock.ts';
 import type { ClientStream } from './client-stream.ts';
 import type { Credentials } from './credentials.ts';
 import type { Refusal } from './refusal.ts';
-import { allowsPort, type Tokens } from './token.ts';
+import { allowsPort, type TokenReader } from './token.ts';
 
 export interface Admission {
   microvmId: string;
@@ -16,7 +16,7 @@ export interface Admission {
 
 export interface Door {
   dataPlane: DataPlane;
-  tokens: Tokens;
+  tokens: Pick<TokenReader, 'read'>;
   clock: Clock;
   suffix: string;
 }

@@ -13,12 +13,12 @@ import { Dialer } from './dial.ts';
 import type { Rooms } from './handle.ts';
 import { createListener, type TlsKeyPair } from './listener.ts';
 import type { GatewaySettings } from './settings.ts';
-import type { Tokens } from './token.ts';
+import type { TokenReader } from './token.ts';
 import { Upstreams } from './upstreams.ts';
 
 export interface GatewayDependencies {
   dataPlane: DataPlane;
-  tokens: Tokens;
+  tokens: Pick<TokenReader, 'read'>;
   clock: Clock;
   log: Log;
   /** DNS suffix of the endpoints, lower case. */
