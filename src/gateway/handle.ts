@@ -135,6 +135,8 @@ class Passage implements Exchange {
     this.#activity = dataPlane.begin(microvmId);
     const waking = dataPlane.awake(microvmId, this.#signal);
     if (!waking) {
+      // Nobody heeds it then.
+      this.#gone = undefined;
       dialer.sawAwake(microvmId);
       this.#connect(this.#place);
       return;
