@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { EndpointEvent } from '../contract/data-plane.ts';
 import { Fault } from '../lib/errors.ts';
 import { suspendIdle } from './idle.ts';
@@ -142,6 +142,23 @@ test('a request that arrives while the idle policy writes its decision is not lo
   expect((await t.get(microvmId)).state).toBe('RUNNING');
   expect(t.node.calls.some((call) => call.startsWith('suspend'))).toBe(false);
   activity.end();
+});
+
+test('before it looks for the last time whether a request came, its signs say that it does not run', async () => {
+  await using t = await testApp();
+  const { microvmId } = await t.launch({ idlePolicy });
+  const { signs } = liveOf(t, microvmId);
+  const { activity } = signs;
+  const looks: [string | undefined, boolean][] = [];
+  vi.spyOn(signs, 'activity', 'get').mockImplementation(() => {
+    looks.push([t.app.context.index.get(microvmId)?.row.state, signs.runs]);
+    return activity;
+  });
+  await t.clock.advance(10_000);
+  await suspendIdle(t.app.context, liveOf(t, microvmId));
+  await t.settle();
+  expect(looks.at(-1)).toEqual(['SUSPENDING', false]);
+  expect((await t.get(microvmId)).state).toBe('SUSPENDED');
 });
 
 test('a wake that cannot be recorded rejects at once instead of spinning', async () => {
