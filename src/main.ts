@@ -13,15 +13,17 @@ import { metricsText } from './app/metrics/metrics-text.ts';
 import type { AppSettings } from './app/settings.ts';
 import { profiles } from './config/profiles.ts';
 import type { ServerSettings } from './config/settings.ts';
-import { openAccounting } from './gateway/accounting.ts';
 import { openAuthority, readTlsFiles } from './gateway/authority.ts';
-import { createGateway, type Gateway } from './gateway/gateway.ts';
+import type { Gateway } from './gateway/gateway.ts';
 import { openKeyRing } from './gateway/key-ring.ts';
 import { createOwnPorts, type OwnPorts } from './gateway/own-ports.ts';
 import { gatewayDefaults } from './gateway/settings.ts';
+import { createGatewayThreads } from './gateway/threads/gateway-threads.ts';
 import { createTokens } from './gateway/token.ts';
 import { type Clock, systemClock } from './lib/clock.ts';
 import { writeDurably } from './lib/durable-file.ts';
+import { describe } from './lib/errors.ts';
+import { requireLineFile } from './lib/line-file.ts';
 import type { Log } from './lib/log.ts';
 import { openNode } from './node/open-node.ts';
 import { openDirectoryStore } from './objects/directory-store.ts';
@@ -78,32 +80,25 @@ async function start(
   stack.defer(() => node.close());
   const ring = stack.use(await openKeyRing(at('keys', 'tokens.json'), clock, { ...tokenKeyTimes(settings), log }));
   const tokens = createTokens(ring);
-  const endpoints = new LateEndpoints();
+  const endpoints = new LateEndpoints(log);
   const app = createApp({
     ...{ db: store.db, node, objects, clock, log },
     settings: await appSettings(settings, at('archives')),
     mintToken: (order) => tokens.mint(order),
     tokens,
-    traffic: async () => accounting.snapshot(gateway.connections()),
+    traffic: () => gateway.traffic(),
     openEndpoint: (microvmId) => endpoints.open(microvmId),
+    closeEndpoint: (microvmId) => endpoints.close(microvmId),
     endpointOf: (microvmId, vmHost) => endpoints.of(microvmId, vmHost),
   });
   stack.defer(() => app.close());
   const { tls, caFile } = await openTls(settings, at('keys'), clock);
-  const accounting = stack.use(
-    await openAccounting({
-      ...{ trust: tokens.trust, accessLog: settings.accessLog, clock, log },
-      ownerOf: (microvmId) => app.context.index.get(microvmId)?.row,
-    }),
-  );
-  app.dataPlane.onLeave((microvmId) => {
-    tokens.forget(microvmId);
-    if (!app.context.index.get(microvmId)) accounting.forget(microvmId);
-  });
-  const gateway = createGateway({
-    ...{ dataPlane: app.dataPlane, tokens, clock, log, tls, suffix: settings.endpointSuffix },
-    ...{ onAnswered: accounting.onAnswered, admitted: accounting.admitted },
+  if (settings.accessLog !== undefined) await requireLineFile(settings.accessLog);
+  const gateway = createGatewayThreads({
+    ...{ threads: settings.gatewayThreads, source: app.endpoints, keys: ring, clock, log, tls },
+    ...{ suffix: settings.endpointSuffix, accessLog: settings.accessLog },
     settings: { ...gatewayDefaults, endpointMode: settings.endpointMode, explain: settings.profile === 'open' },
+    endIsActivity: profiles[settings.profile].inFlightIsActivity,
   });
   stack.defer(() => gateway.close());
   await app.start();
@@ -129,7 +124,7 @@ async function start(
     await stack.disposeAsync();
     log.info('server_stopped');
   });
-  const reopenLogs = (): void => accounting.reopenLog();
+  const reopenLogs = (): void => gateway.reopenLog();
   return { apiUrl, gatewayPort, caFile, region, credentials: { accessKeyId, secretAccessKey }, reopenLogs, close };
 }
 
@@ -148,7 +143,7 @@ const tokenKeyTimes = ({ tokenKeyHours }: ServerSettings) => ({
 
 async function appSettings(settings: ServerSettings, archiveDirectory: string): Promise<AppSettings> {
   const { region, profile, account, endpointSuffix: hostSuffix } = settings;
-  const limits = { maxArchiveBytes: 1 << 30, parallelBuilds: 1, wakeDeadlineMs: 60_000 };
+  const limits = { maxArchiveBytes: 1 << 30, parallelBuilds: 1 };
   return {
     region,
     version: await productVersion(),
@@ -173,10 +168,21 @@ async function openTls(settings: ServerSettings, directory: string, clock: Clock
 
 /** What the `endpoint` of a MicroVM is. Rows are shown with it, and the gateway that knows it needs the rows first: so it starts late. */
 class LateEndpoints {
+  readonly #log: Log;
   #own: OwnPorts | undefined;
   #port = httpsPort;
 
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
   open = async (microvmId: string): Promise<void> => this.#own?.open(microvmId);
+
+  close(microvmId: string): void {
+    this.#own?.close(microvmId).catch((error: unknown) => {
+      this.#log.error('endpoint_not_closed', { microvmId, error: describe(error) });
+    });
+  }
 
   of(microvmId: string, host: string): string {
     return this.#own?.endpointOf(microvmId) ?? (this.#port === httpsPort ? host : `${host}:${this.#port}`);
@@ -194,9 +200,6 @@ class LateEndpoints {
     const own = await createOwnPorts(gateway, portsFile);
     this.#own = own;
     for (const { row } of app.context.index.all()) await own.open(row.microvmId);
-    app.dataPlane.onLeave((microvmId) => {
-      if (!app.context.index.get(microvmId)) void own.close(microvmId);
-    });
     return 0;
   }
 }

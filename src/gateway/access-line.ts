@@ -1,11 +1,6 @@
 // A record as one line of JSON. What strangers wrote (method, path) is reduced to visible ASCII, so that no line breaks and no terminal obeys.
+import type { MicrovmOwner } from '../contract/data-plane.ts';
 import type { AccessRecord } from './access-log.ts';
-
-/** Whose MicroVM it is. */
-export interface MicrovmOwner {
-  account: string;
-  imageArn: string;
-}
 
 const maxPathCharacters = 2_048;
 const maxMethodCharacters = 32;

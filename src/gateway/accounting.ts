@@ -1,9 +1,10 @@
 // What one gateway writes down of its work: the access log, counters, and who is under way.
+import type { MicrovmOwner } from '../contract/data-plane.ts';
 import type { Traffic } from '../contract/traffic.ts';
 import type { Clock } from '../lib/clock.ts';
 import { openLineFile } from '../lib/line-file.ts';
 import type { Log } from '../lib/log.ts';
-import { accessLine, type MicrovmOwner } from './access-line.ts';
+import { accessLine } from './access-line.ts';
 import type { OnAnswered } from './access-log.ts';
 import { Admitted } from './admitted.ts';
 import type { TokenTrust } from './token-trust.ts';

@@ -1,7 +1,7 @@
 // Composition of the data-plane gateway: listeners, connections to applications, and what happens when a MicroVM leaves.
 import { once } from 'node:events';
 import type { Http2SecureServer } from 'node:http2';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo, ListenOptions, Socket } from 'node:net';
 import type { DataPlane } from '../contract/data-plane.ts';
 import type { Clock } from '../lib/clock.ts';
 import { Fault } from '../lib/errors.ts';
@@ -32,22 +32,26 @@ export interface GatewayDependencies {
 }
 
 export interface Gateway {
-  /** Mode `host`: serves every MicroVM of the suffix. Port 0 picks a free one. */
-  listen(host: string, port: number): Promise<{ port: number }>;
+  /** Mode `host`: serves every MicroVM of the suffix. Port 0 picks a free one. With `shared`, other threads may listen there too. */
+  listen(host: string, port: number, shared?: boolean): Promise<{ port: number }>;
   /** Mode `port`: serves one MicroVM on a loopback port (the given one if it is free) as `localhost:PORT`. Idempotent. */
   listenFor(microvmId: string, port?: number): Promise<{ port: number }>;
   closeFor(microvmId: string): Promise<void>;
-  /** Connections of clients that are open now. */
-  connections(): number;
   /** Takes a renewed certificate into use for new connections. */
   useCertificate(tls: TlsKeyPair): void;
   /** Stops accepting, gives requests under way `graceMs` to finish (default 1 s), then cuts them. */
   close(graceMs?: number): Promise<void>;
 }
 
+/** One that works in the thread it was made in. */
+export interface LocalGateway extends Gateway {
+  /** Connections of clients that are open now. */
+  connections(): number;
+}
+
 const loopback = '127.0.0.1';
 
-export function createGateway(dependencies: GatewayDependencies): Gateway {
+export function createGateway(dependencies: GatewayDependencies): LocalGateway {
   const { dataPlane, settings } = dependencies;
   let { tls } = dependencies;
   const rooms = roomsOf(dependencies);
@@ -58,17 +62,17 @@ export function createGateway(dependencies: GatewayDependencies): Gateway {
   const sockets = new Set<Socket>();
   const shared = new Set<Listening>();
   const own = new Map<string, Promise<Listening>>();
-  const start = (scope: Scope, host: string, port: number): Promise<Listening> =>
-    startListening(createListener(rooms, scope, tls), sockets, host, port);
+  const start = (scope: Scope, host: string, port: number, reusePort = false): Promise<Listening> =>
+    startListening(createListener(rooms, scope, tls), sockets, { host, port, reusePort });
   const requireMode = (mode: GatewaySettings['endpointMode']): void => {
     if (settings.endpointMode === mode) return;
     throw new Fault('conflict', { what: `The gateway runs in endpoint mode ${settings.endpointMode}, not ${mode}.` });
   };
 
   return {
-    async listen(host, port) {
+    async listen(host, port, isShared) {
       requireMode('host');
-      const listening = await start('suffix', host, port);
+      const listening = await start('suffix', host, port, isShared);
       shared.add(listening);
       return { port: listening.port };
     },
@@ -136,12 +140,7 @@ async function startNear(start: (port: number) => Promise<Listening>, port: numb
   }
 }
 
-async function startListening(
-  server: Http2SecureServer,
-  all: Set<Socket>,
-  host: string,
-  port: number,
-): Promise<Listening> {
+async function startListening(server: Http2SecureServer, all: Set<Socket>, where: ListenOptions): Promise<Listening> {
   const sockets = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
     for (const set of [sockets, all]) set.add(socket);
@@ -149,7 +148,7 @@ async function startListening(
       for (const set of [sockets, all]) set.delete(socket);
     });
   });
-  server.listen(port, host);
+  server.listen(where);
   await once(server, 'listening');
   const address = server.address() as AddressInfo;
   return {

@@ -150,6 +150,11 @@ export async function openLineFile(path: string, options: LineFileOptions): Prom
   return new LineFile(path, path === '-' ? undefined : await openForLines(path), options);
 }
 
+/** Makes the file, where it is to be one. Rejects as `openLineFile` does. */
+export async function requireLineFile(path: string): Promise<void> {
+  if (path !== '-') await (await openForLines(path)).close();
+}
+
 async function openForLines(path: string): Promise<FileHandle> {
   try {
     return await open(path, 'a', 0o600);

@@ -82,7 +82,7 @@ test('what is not there, not signed or no GET is refused in the usual form', asy
 test('the log knows a request by the id of its answer, and nothing of its query', async () => {
   const lines: Record<string, unknown>[] = [];
   const note = (event: string, facts?: Record<string, unknown>): void => void lines.push({ event, ...facts });
-  await using rig = await controlPlaneRig({}, 10_000, { info: note, warn: note, error: note });
+  await using rig = await controlPlaneRig({}, 10_000, { level: 'info', info: note, warn: note, error: note });
   const answer = await fetch(`${rig.url}/waterbear/v1/info?X-Amz-Signature=secret`);
   await expect.poll(() => lines).toHaveLength(1);
   const requestId = answer.headers.get('x-amzn-requestid');

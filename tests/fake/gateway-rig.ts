@@ -18,7 +18,7 @@ import type { Activity, DataPlane, Endpoint } from '../../src/contract/data-plan
 import type { AccessRecord } from '../../src/gateway/access-log.ts';
 import { type Accounting, openAccounting } from '../../src/gateway/accounting.ts';
 import { openAuthority } from '../../src/gateway/authority.ts';
-import { createGateway, type Gateway } from '../../src/gateway/gateway.ts';
+import { createGateway, type LocalGateway } from '../../src/gateway/gateway.ts';
 import { type KeyRing, openKeyRing } from '../../src/gateway/key-ring.ts';
 import { type GatewaySettings, gatewayDefaults } from '../../src/gateway/settings.ts';
 import { createTokens, type Tokens } from '../../src/gateway/token.ts';
@@ -53,7 +53,7 @@ export class PretendedPlane implements DataPlane {
   find(host: string): Endpoint | undefined {
     const microvmId = host.slice(0, -suffix.length - 1);
     const vm = this.vms.get(microvmId);
-    return vm && { microvmId, host, state: vm.asleep ? 'SUSPENDED' : 'RUNNING', autoResume: vm.autoResume };
+    return vm && { microvmId, host };
   }
 
   begin(): Activity {
@@ -117,7 +117,7 @@ export interface Answer {
 }
 
 export interface Rig extends AsyncDisposable {
-  gateway: Gateway;
+  gateway: LocalGateway;
   plane: PretendedPlane;
   ring: KeyRing;
   tokens: Tokens;

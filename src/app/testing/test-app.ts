@@ -2,8 +2,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Activity } from '../../contract/data-plane.ts';
 import type { GetMicrovmResponse, RunMicrovmRequest } from '../../contract/generated/operations.ts';
 import type { Limits } from '../../contract/limits.ts';
+import { Signs } from '../../contract/signs.ts';
 import type { TokenOrder, TokenRevoker } from '../../contract/token-claims.ts';
 import { newTraffic, type Traffic } from '../../contract/traffic.ts';
 import { silentLog } from '../../lib/log.ts';
@@ -67,6 +69,8 @@ export interface TestApp extends AsyncDisposable {
   /** Launches a MicroVM of a ready-made image and waits until it has come to rest. */
   launch(input?: Partial<RunMicrovmRequest>): Promise<GetMicrovmResponse>;
   get(microvmId: string): Promise<GetMicrovmResponse>;
+  /** A request, as the gateway counts it. */
+  begin(microvmId: string): Activity;
   /** Waits until nothing is under way. */
   settle(): Promise<void>;
 }
@@ -83,7 +87,6 @@ export async function testApp(limits: Partial<Limits> = {}): Promise<TestApp> {
     archiveDirectory: join(directory, 'archives'),
     maxArchiveBytes: 1000,
     parallelBuilds: 1,
-    wakeDeadlineMs: 60_000,
   };
   const objects = stubObjects(caller.account, { bucket: { 'app.zip': 'zip', 'large.zip': 'x'.repeat(1001) } });
   const mintToken = async (order: TokenOrder): Promise<string> => `token-${grants.push(order)}`;
@@ -124,6 +127,11 @@ export async function testApp(limits: Partial<Limits> = {}): Promise<TestApp> {
       return get(microvmId);
     },
     get,
+    begin(microvmId) {
+      const { signs } = app.context.index.get(microvmId) ?? { signs: new Signs() };
+      const endIsActivity = app.context.settings.limits.inFlightIsActivity;
+      return signs.begin({ index: 0, clock, endIsActivity });
+    },
     settle,
     async [Symbol.asyncDispose]() {
       await app.close();
@@ -133,7 +141,7 @@ export async function testApp(limits: Partial<Limits> = {}): Promise<TestApp> {
   };
 }
 
-const stubRevoker = (asked: string[]): TokenRevoker => ({
+export const stubRevoker = (asked: string[]): TokenRevoker => ({
   claimsOf: async (token) => {
     const [, microvmId] = /^token of (.*)$/.exec(token) ?? [];
     return microvmId === undefined ? undefined : { microvmId, ports: 'all', exp: 7, jti: 'its-id', sequence: 0 };
