@@ -84,12 +84,13 @@ async function start(threads: number, relayPort: number): Promise<Proxy> {
 function report(results: Map<string, Measured[]>): void {
   const median = (numbers: number[]): number => numbers.toSorted((a, b) => a - b)[numbers.length >> 1] ?? 0;
   console.log(
-    `${''.padEnd(34)}${['requests/s', 'p50 ms', 'p99 ms', 'busy'].map((text) => text.padStart(12)).join('')}`,
+    `${''.padEnd(34)}${['requests/s', 'p50 ms', 'p99 ms', 'cpu µs', 'busy'].map((text) => text.padStart(12)).join('')}`,
   );
   for (const [row, measured] of results) {
     const of = (what: (one: Measured) => number): number => median(measured.map(what));
     const cells = [of((one) => one.perSecond).toFixed(0), of((one) => one.medianMs).toFixed(2)];
-    cells.push(of((one) => one.p99Ms).toFixed(2), `${(of((one) => one.busy) * 100).toFixed(0)} %`);
+    cells.push(of((one) => one.p99Ms).toFixed(2), of((one) => one.cpuUs).toFixed(0));
+    cells.push(`${(of((one) => one.busy) * 100).toFixed(0)} %`);
     console.log(row.padEnd(34) + cells.map((cell) => cell.padStart(12)).join(''));
   }
   const ratio = (above: string, below: string, what: (one: Measured) => number): string => {

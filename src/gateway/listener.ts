@@ -15,6 +15,8 @@ export interface TlsKeyPair {
   /** PEM. */
   key: string;
   cert: string;
+  /** 48 bytes, where several listeners have to know each other's sessions. */
+  ticketKeys?: Buffer;
 }
 
 export const maxHeaderBytes = 16 * 1024;

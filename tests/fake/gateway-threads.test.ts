@@ -1,9 +1,11 @@
 // The gateway in threads of its own: what they share, what they hear, and what becomes of one that dies.
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import type { RequestListener } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as later } from 'node:timers/promises';
+import { connect } from 'node:tls';
 import { afterEach, expect, test } from 'vitest';
 import type { EndpointFacts } from '../../src/contract/data-plane.ts';
 import { openAuthority } from '../../src/gateway/authority.ts';
@@ -192,6 +194,25 @@ test('a renewed certificate is used by all threads, and by those that come later
   await rig.workers[1]?.terminate();
   await until(() => rig.workers.length === 3);
   expect(new Set(await askAll())).toEqual(new Set([200]));
+});
+
+test('a client goes on with its TLS session, whichever thread it is given to', async () => {
+  rig = await startThreads(2);
+  const vm = await addVm(rig, 'vm', echo);
+  const { ca } = rig.options('vm', '');
+  const where = { host: '127.0.0.1', port: rig.port, servername: vm.facts.host, ca, ALPNProtocols: ['http/1.1'] };
+  const first = connect(where).resume();
+  const [session] = await once(first, 'session');
+  first.destroy();
+  const reused = async (): Promise<boolean> => {
+    const socket = connect({ ...where, session });
+    await once(socket, 'secureConnect');
+    const isReused = socket.isSessionReused();
+    socket.destroy();
+    return isReused;
+  };
+  const again = await Promise.all(Array.from({ length: 12 }, reused));
+  expect(again).toEqual(again.map(() => true));
 });
 
 test('after close nothing is left', async () => {

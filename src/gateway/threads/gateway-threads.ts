@@ -1,4 +1,5 @@
 // The gateway in threads of its own: what the thread with the database does keeps no byte waiting.
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { EndpointSource } from '../../contract/data-plane.ts';
@@ -49,7 +50,9 @@ const countMs = 2_000;
  */
 export function createGatewayThreads(options: GatewayThreadsOptions): GatewayThreads {
   const { source, keys, log, clock, suffix, settings, endIsActivity, accessLog } = options;
-  let { tls } = options;
+  // A client that comes back may be given to another thread, and still goes on with its session.
+  const ticketKeys = randomBytes(48);
+  let tls: TlsKeyPair = { ...options.tls, ticketKeys };
   const version = new TrustVersion();
   let trust: NumberedTrust = { version: version.now, snapshot: keys.snapshot() };
   const setUp = () => {
@@ -94,7 +97,7 @@ export function createGatewayThreads(options: GatewayThreadsOptions): GatewayThr
       owners.delete(microvmId);
     },
     useCertificate(renewed) {
-      tls = renewed;
+      tls = { ...renewed, ticketKeys };
       tell({ kind: 'certificate', tls });
     },
     async traffic() {

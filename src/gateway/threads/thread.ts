@@ -5,6 +5,7 @@ import { faultWords } from '../../lib/errors.ts';
 import { createLog } from '../../lib/log.ts';
 import { openAccounting } from '../accounting.ts';
 import { createGateway } from '../gateway.ts';
+import type { TlsKeyPair } from '../listener.ts';
 import { createTokenReader } from '../token.ts';
 import { EndpointTable } from './endpoint-table.ts';
 import { FollowedTrust, TrustVersion } from './followed-trust.ts';
@@ -37,7 +38,7 @@ const gateway = createGateway({
   clock: systemClock,
   log,
   suffix: setUp.suffix,
-  tls: setUp.tls,
+  tls: received(setUp.tls),
   settings: setUp.settings,
   onAnswered: accounting.onAnswered,
   admitted: accounting.admitted,
@@ -67,7 +68,7 @@ function take(message: ToThread): void {
       accounting.reopenLog();
       break;
     case 'certificate':
-      gateway.useCertificate(message.tls);
+      gateway.useCertificate(received(message.tls));
       break;
     case 'order':
       obey(message.order).then(
@@ -93,6 +94,11 @@ async function obey(order: Order): Promise<Result> {
     case 'count':
       return { traffic: accounting.snapshot(gateway.connections()) };
   }
+}
+
+/** A buffer arrives as a plain array of bytes. */
+function received({ ticketKeys, ...pair }: TlsKeyPair): TlsKeyPair {
+  return { ...pair, ...(ticketKeys ? { ticketKeys: Buffer.from(ticketKeys) } : {}) };
 }
 
 function serversPort(): NonNullable<typeof parentPort> {
