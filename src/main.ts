@@ -1,6 +1,7 @@
 // The composition root: settings → host, store, use cases → servers. Nothing else constructs these.
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { sigv4Authenticate } from './api/authenticate.ts';
 import { startMetricsServer } from './api/metrics-server.ts';
@@ -11,7 +12,7 @@ import type { KeyLookup } from './api/sigv4/verify.ts';
 import { type App, createApp } from './app/create-app.ts';
 import { metricsText } from './app/metrics/metrics-text.ts';
 import type { AppSettings } from './app/settings.ts';
-import { profiles } from './config/profiles.ts';
+import { limitsOf, profiles } from './config/profiles.ts';
 import type { ServerSettings } from './config/settings.ts';
 import { openAuthority, readTlsFiles } from './gateway/authority.ts';
 import type { Gateway } from './gateway/gateway.ts';
@@ -142,13 +143,13 @@ const tokenKeyTimes = ({ tokenKeyHours }: ServerSettings) => ({
 });
 
 async function appSettings(settings: ServerSettings, archiveDirectory: string): Promise<AppSettings> {
-  const { region, profile, account, endpointSuffix: hostSuffix } = settings;
+  const { region, account, endpointSuffix: hostSuffix } = settings;
   const limits = { maxArchiveBytes: 1 << 30, parallelBuilds: 1 };
   return {
     region,
     version: await productVersion(),
     account,
-    limits: profiles[profile],
+    limits: limitsOf(settings, availableParallelism()),
     hostSuffix,
     archiveDirectory,
     ...limits,

@@ -1,7 +1,10 @@
 // `waterbear serve`: runs the server until it is told to stop; what it leaves behind is its data directory.
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { quotaSetting } from '../../src/config/quotas.ts';
 import { parseSettings, type ServerSettings } from '../../src/config/settings.ts';
+import { rateNames } from '../../src/contract/limits.ts';
+import { countNames } from '../../src/contract/quotas.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { choiceOption, defineCommand, numberOption, portOption } from '../command.ts';
 import { dataDirectory, dataFlag } from '../data-directory.ts';
@@ -20,6 +23,7 @@ const schema = z.object({
   driver: choiceOption(['qemu', 'fake']).default('qemu'),
   accel: choiceOption(['auto', 'tcg', 'kvm']).default('auto'),
   profile: choiceOption(['open', 'aws']).default('open'),
+  quota: z.array(quotaSetting).default([]),
   endpoint: choiceOption(['host', 'port']).default('host'),
   egress: choiceOption(['internet', 'none']).default('internet'),
   egressUdp: z.boolean().default(false),
@@ -48,7 +52,15 @@ export const serve = defineCommand({
   summary: 'start the server: API, S3 endpoint and the HTTPS gateway of the MicroVMs',
   details: `
 SIGTERM or Ctrl-C puts all MicroVMs to sleep and stops; they wake after the next start.
-A second signal stops at once.`,
+A second signal stops at once.
+
+Quotas of an account, whole numbers:
+  ${countNames.join(', ')}
+Rates of an account per second and as many at once, whole numbers or unlimited
+(run is for ResumeMicrovm too, read and write for each operation without a rate of its own):
+  ${rateNames.slice(0, 4).join(', ')},
+  ${rateNames.slice(4).join(', ')}
+GET /waterbear/v1/info shows those in force.`,
   flags: [
     dataFlag,
     { flags: '--host <address>', text: 'address to listen on (default: 127.0.0.1)' },
@@ -61,6 +73,10 @@ A second signal stops at once.`,
     { flags: '--driver <name>', text: 'qemu: real VMs; fake: simulated ones, for tests of clients (default: qemu)' },
     { flags: '--accel <name>', text: 'auto, kvm, or tcg: emulation, works everywhere, slower (default: auto)' },
     { flags: '--profile <name>', text: 'open: few limits; aws: the limits of AWS (default: open)' },
+    {
+      flags: '--quota <name=value...>',
+      text: 'quotas of an account that differ from the profile, e.g. images=200 run-per-second=50; names below',
+    },
     {
       flags: '--endpoint <mode>',
       text: 'host: a host name per MicroVM; port: a local port per MicroVM (default: host)',
@@ -166,6 +182,7 @@ async function settingsFrom(options: ServeOptions, around: Surroundings): Promis
     driver: options.driver,
     accelerator: options.accel,
     profile: options.profile,
+    quotas: options.quota,
     endpointMode: options.endpoint,
     egress: options.egress,
     egressUdp: options.egressUdp,

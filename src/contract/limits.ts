@@ -10,6 +10,26 @@ export interface GuestSize {
   diskMib: number;
 }
 
+/** Requests per second of one account, and as many at once. */
+export type Rate = number | 'unlimited';
+
+export const rateNames = [
+  /** RunMicrovm and ResumeMicrovm together. */
+  'run-per-second',
+  'suspend-per-second',
+  'terminate-per-second',
+  /** GetMicrovm. */
+  'get-per-second',
+  'auth-token-per-second',
+  'shell-auth-token-per-second',
+  /** Each other operation that only reads, for itself. */
+  'read-per-second',
+  /** Each other operation that changes something, for itself. */
+  'write-per-second',
+] as const;
+
+export type RateName = (typeof rateNames)[number];
+
 export interface Limits {
   name: 'open' | 'aws';
   minIdleSeconds: number;
@@ -27,6 +47,8 @@ export interface Limits {
   /** For hooks that are enabled without a timeout: `/ready` and `/validate`, and the other four. */
   imageHookSeconds: number;
   microvmHookSeconds: number;
+  /** Whether a MicroVM whose `/suspend` fails is ended; otherwise it runs on. */
+  suspendHookFailureEnds: boolean;
   maxImages: number;
   maxOpenBuilds: number;
   /** Of one image. */
@@ -34,6 +56,7 @@ export interface Limits {
   maxConnectors: number;
   /** Configured memory of all MicroVMs of an account that have not ended. */
   maxMemoryMib: number;
+  rates: Readonly<Record<RateName, Rate>>;
   /** Whether an older version launches while a newer one is built, or has failed. */
   launchWhileUpdating: boolean;
   /** What the guest gets, by the `minimumMemoryInMiB` that may be asked for. */

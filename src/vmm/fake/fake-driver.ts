@@ -114,10 +114,16 @@ class InMemoryDriver implements FakeDriver {
       image: saves.image,
       base: saves.base,
       suspendDelay: () => this.#delay(this.#latencyMs.suspend),
-      onEnd: () => this.#machines.delete(machine),
+      onEnd: () => {
+        this.#machines.delete(machine);
+        order.signal?.removeEventListener('abort', onAbort);
+      },
     });
     await machine.guest.listen();
+    const onAbort = (): void => void machine.kill();
     this.#machines.add(machine);
+    if (order.signal?.aborted) onAbort();
+    else order.signal?.addEventListener('abort', onAbort, { once: true });
     return machine;
   }
 
