@@ -1,13 +1,15 @@
 // The four acts on a host that convergence chooses from. Each looks first whether the host has already got there (a crash
 // or a failed write may lie between act and record), and each ends by recording what is, never what was hoped for.
-import type { LaunchOrder } from '../contract/node-api.ts';
+import type { LaunchOrder, StageTimes } from '../contract/node-api.ts';
 import { Fault, isFault } from '../lib/errors.ts';
 import { fromJson } from '../store/json.ts';
 import type { MicrovmChange } from '../store/microvms.ts';
 import type { MicrovmRow } from '../store/tables.ts';
 import { changeState, ended, reasonOf } from './change-state.ts';
 import { egressOf } from './connectors.ts';
-import { type AppContext, leave } from './context.ts';
+import type { AppContext } from './context.ts';
+import { leave } from './endpoints.ts';
+import type { Act as MeasuredAct } from './metrics/stage-times.ts';
 import type { LiveMicrovm } from './microvm-index.ts';
 import { withLaunch, withSuspend } from './report.ts';
 
@@ -33,6 +35,10 @@ async function attempt<T>(app: AppContext, vm: LiveMicrovm, what: string, act: (
   }
 }
 
+function note(app: AppContext, { row }: LiveMicrovm, act: MeasuredAct, outcome: Outcome<{ stages: StageTimes }>): void {
+  if ('report' in outcome && outcome.report) app.stageMetrics.record(row.microvmId, act, outcome.report.stages);
+}
+
 function launchOrder({ microvmId, buildId, account, runHookPayload, egressConnectors }: MicrovmRow): LaunchOrder {
   const egress = egressOf(fromJson(egressConnectors));
   return {
@@ -51,6 +57,7 @@ export const launch: Act = async (app, vm) => {
     onHost(app, vm) === 'running' ? undefined : app.node.launch(order),
   );
   const nowMs = app.clock.now();
+  note(app, vm, 'launch', outcome);
   await changeState(app, vm, (row) => {
     if (row.state !== 'PENDING') return undefined;
     if ('error' in outcome) return ended(reasonOf(outcome.error), nowMs);
@@ -70,6 +77,7 @@ export const resume: Act = async (app, vm) => {
     return;
   }
   vm.wakeFault = undefined;
+  note(app, vm, 'wake', outcome);
   await changeState(app, vm, (row) =>
     isOver(row) ? undefined : running(row, withLaunch(row, 'wake', outcome.report)),
   );
@@ -78,13 +86,13 @@ export const resume: Act = async (app, vm) => {
 /** SUSPENDING. */
 export const suspend: Act = async (app, vm) => {
   const { microvmId } = vm.row;
-  if (vm.row.suspendCause === 'idle' && vm.activity !== vm.idleAtActivity) {
+  if (vm.row.suspendCause === 'idle' && vm.signs.activity !== vm.idleAtActivity) {
     // A request came while the decision was being written. Nothing has happened yet, and nothing does.
     await changeState(app, vm, (row) => (row.suspendCause === 'idle' ? backToRunning(row) : undefined));
     return;
   }
-  // No `await` between the check above and the call: a request that comes later finds SUSPENDING and waits.
-  leave(app, microvmId);
+  // Its signs have said since it became SUSPENDING that it does not run: a request that was not counted above waits.
+  leave(app, vm);
   const outcome = await attempt(app, vm, 'suspend', () =>
     onHost(app, vm) === 'asleep' ? undefined : app.node.suspend(microvmId),
   );
@@ -103,6 +111,7 @@ export const suspend: Act = async (app, vm) => {
     return;
   }
   vm.failedSuspends = 0;
+  note(app, vm, 'suspend', outcome);
   const asleep = { state: 'SUSPENDED', suspendedAtMs: app.clock.now(), stateReason: null } as const;
   await changeState(app, vm, (row) =>
     row.state === 'SUSPENDING' ? { ...asleep, report: withSuspend(row, outcome.report) } : undefined,
@@ -113,7 +122,7 @@ export const suspend: Act = async (app, vm) => {
 export const terminate: Act = async (app, vm) => {
   const { microvmId } = vm.row;
   try {
-    leave(app, microvmId);
+    leave(app, vm);
     await app.node.terminate(microvmId);
     await changeState(app, vm, (row) =>
       row.state === 'TERMINATED' ? undefined : ended(row.stateReason ?? 'Success.', app.clock.now()),

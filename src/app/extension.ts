@@ -5,8 +5,17 @@ import { type QuotaName, quotasOf } from '../contract/quotas.ts';
 import type { MicrovmState } from '../contract/states.ts';
 import { requireMicrovm } from './caller-checks.ts';
 import type { AppContext } from './context.ts';
+import { metricsText } from './metrics/metrics-text.ts';
+import { type MicrovmTraffic, trafficOf } from './metrics/microvm-traffic.ts';
 import { type MicrovmReport, readReport } from './report.ts';
 import { requireBuild } from './require-version.ts';
+import {
+  type Revoked,
+  type RevokeOrder,
+  requireServerAccount,
+  revokeTokens,
+  rotateTokenKeys,
+} from './revoke-tokens.ts';
 import type { Caller } from './settings.ts';
 
 export interface ServerInfo {
@@ -26,6 +35,8 @@ export interface MicrovmFacts extends MicrovmReport {
   host: string;
   /** While it runs: what it takes of its host now. */
   statistics?: NodeStatistics;
+  /** Since the server's start. */
+  traffic: MicrovmTraffic;
 }
 
 export interface Extension {
@@ -33,6 +44,11 @@ export interface Extension {
   microvm(caller: Caller, microvmId: string): Promise<MicrovmFacts>;
   /** The log as text; for a build that failed before its first line, the reason. */
   buildLog(caller: Caller, buildId: string): Promise<string>;
+  /** In Prometheus's text format. For the server's own account. */
+  metrics(caller: Caller): Promise<string>;
+  revokeTokens(caller: Caller, order: RevokeOrder): Promise<Revoked>;
+  /** For the server's own account. */
+  rotateTokenKeys(caller: Caller): Promise<void>;
 }
 
 export function createExtension(app: AppContext): Extension {
@@ -49,6 +65,7 @@ export function createExtension(app: AppContext): Extension {
       return {
         ...{ microvmId, state: row.state, host: row.host, ...readReport(row) },
         ...(statistics ? { statistics } : {}),
+        traffic: trafficOf(app, microvmId, await app.traffic()),
       };
     },
     async buildLog(caller, buildId) {
@@ -56,5 +73,11 @@ export function createExtension(app: AppContext): Extension {
       const log = await app.node.buildLog(buildId);
       return log === '' && build.stateReason !== null ? `${build.stateReason}\n` : log;
     },
+    async metrics(caller) {
+      requireServerAccount(app, caller);
+      return metricsText(app);
+    },
+    revokeTokens: (caller, order) => revokeTokens(app, caller, order),
+    rotateTokenKeys: (caller) => rotateTokenKeys(app, caller),
   };
 }

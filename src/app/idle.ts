@@ -8,9 +8,9 @@ import type { LiveMicrovm } from './microvm-index.ts';
 export function isIdle(app: AppContext, vm: LiveMicrovm): boolean {
   const { state, wish, maxIdleSeconds } = vm.row;
   if (state !== 'RUNNING' || wish !== 'RUNNING' || maxIdleSeconds === null) return false;
-  if (app.settings.limits.inFlightIsActivity && vm.inFlight > 0) return false;
+  if (app.settings.limits.inFlightIsActivity && vm.signs.inFlight > 0) return false;
   const nowMs = app.clock.now();
-  return nowMs >= vm.idleRetryAtMs && nowMs - vm.lastActivityMs >= maxIdleSeconds * 1000;
+  return nowMs >= vm.idleRetryAtMs && nowMs - vm.signs.lastActivityMs >= maxIdleSeconds * 1000;
 }
 
 /**
@@ -18,8 +18,8 @@ export function isIdle(app: AppContext, vm: LiveMicrovm): boolean {
  * written; the suspend itself goes ahead only if no activity was seen until the moment it begins.
  */
 export async function suspendIdle(app: AppContext, vm: LiveMicrovm): Promise<void> {
-  const seen = vm.activity;
-  const unchanged = (): boolean => vm.activity === seen && isIdle(app, vm);
+  const seen = vm.signs.activity;
+  const unchanged = (): boolean => vm.signs.activity === seen && isIdle(app, vm);
   if (vm.row.suspendedSeconds === 0) {
     const why = `Idle for ${vm.row.maxIdleSeconds} s (maxIdleDurationSeconds), and suspendedDurationSeconds is 0.`;
     await changeState(app, vm, () =>

@@ -165,7 +165,7 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
     suspend: async (microvmId) => tracked(resident(microvmId).sleep()),
     resume: async (microvmId) => tracked(resident(microvmId).wake('resume')),
     terminate: (microvmId) => tracked(terminate(microvmId)),
-    open: async (microvmId, port, signal) => resident(microvmId).machine.guest.open(port, signal),
+    relayOf: (microvmId) => residents.get(microvmId)?.relay,
 
     async statistics(microvmId) {
       const found = resident(microvmId);

@@ -15,9 +15,11 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { Activity, DataPlane, Endpoint } from '../../src/contract/data-plane.ts';
+import type { AccessRecord } from '../../src/gateway/access-log.ts';
+import { type Accounting, openAccounting } from '../../src/gateway/accounting.ts';
 import { openAuthority } from '../../src/gateway/authority.ts';
-import { createGateway, type Gateway } from '../../src/gateway/gateway.ts';
-import { openKeyRing } from '../../src/gateway/key-ring.ts';
+import { createGateway, type LocalGateway } from '../../src/gateway/gateway.ts';
+import { type KeyRing, openKeyRing } from '../../src/gateway/key-ring.ts';
 import { type GatewaySettings, gatewayDefaults } from '../../src/gateway/settings.ts';
 import { createTokens, type Tokens } from '../../src/gateway/token.ts';
 import { systemClock } from '../../src/lib/clock.ts';
@@ -51,7 +53,7 @@ export class PretendedPlane implements DataPlane {
   find(host: string): Endpoint | undefined {
     const microvmId = host.slice(0, -suffix.length - 1);
     const vm = this.vms.get(microvmId);
-    return vm && { microvmId, host, state: vm.asleep ? 'SUSPENDED' : 'RUNNING', autoResume: vm.autoResume };
+    return vm && { microvmId, host };
   }
 
   begin(): Activity {
@@ -65,10 +67,13 @@ export class PretendedPlane implements DataPlane {
     return { touch, end };
   }
 
-  async awake(microvmId: string, signal: AbortSignal): Promise<void> {
+  awake(microvmId: string, signal: AbortSignal): Promise<void> | undefined {
     const vm = this.vms.get(microvmId);
-    if (!vm) throw new Fault('not_found', { what: 'no such MicroVM' });
-    if (!vm.asleep) return;
+    if (!vm) return Promise.reject(new Fault('not_found', { what: 'no such MicroVM' }));
+    return vm.asleep ? this.#wakeUp(vm, signal) : undefined;
+  }
+
+  async #wakeUp(vm: Pretended, signal: AbortSignal): Promise<void> {
     if (!vm.autoResume) throw new Fault('conflict', { what: 'asleep' });
     this.waiting += 1;
     signal.addEventListener('abort', () => {
@@ -112,9 +117,15 @@ export interface Answer {
 }
 
 export interface Rig extends AsyncDisposable {
-  gateway: Gateway;
+  gateway: LocalGateway;
   plane: PretendedPlane;
+  ring: KeyRing;
   tokens: Tokens;
+  /** Of requests that are over. */
+  records: AccessRecord[];
+  accounting: Accounting;
+  /** Path of the access log. */
+  accessLog: string;
   port: number;
   /** PEM. */
   ca: string;
@@ -133,11 +144,23 @@ export async function startRig(changes: Partial<GatewaySettings> = {}): Promise<
   const directory = await mkdtemp(join(tmpdir(), 'waterbear-gateway-'));
   const loopback = changes.endpointMode === 'port';
   const tls = await openAuthority({ directory, suffix, loopback, clock: systemClock });
-  const tokens = createTokens(await openKeyRing(join(directory, 'tokens.json'), systemClock));
+  const ring = await openKeyRing(join(directory, 'tokens.json'), systemClock);
+  const tokens = createTokens(ring);
   const plane = new PretendedPlane();
   const settings = { ...gatewayDefaults, ...changes };
+  const records: AccessRecord[] = [];
+  const accessLog = join(directory, 'access.log');
+  const accounting = await openAccounting({
+    ...{ trust: tokens.trust, accessLog, clock: systemClock, log: silentLog },
+    ownerOf: (microvmId) => (plane.vms.has(microvmId) ? { account: '000000000000', imageArn: 'arn:image' } : undefined),
+  });
   const gateway = createGateway({
     dataPlane: plane,
+    onAnswered(record) {
+      records.push(record);
+      accounting.onAnswered(record);
+    },
+    admitted: accounting.admitted,
     tokens,
     clock: systemClock,
     log: silentLog,
@@ -162,7 +185,11 @@ export async function startRig(changes: Partial<GatewaySettings> = {}): Promise<
   return {
     gateway,
     plane,
+    ring,
     tokens,
+    records,
+    accounting,
+    accessLog,
     port,
     ca,
     token,
@@ -194,6 +221,8 @@ export async function startRig(changes: Partial<GatewaySettings> = {}): Promise<
         app.closeAllConnections();
         app.close();
       }
+      await accounting[Symbol.asyncDispose]();
+      await ring[Symbol.asyncDispose]();
       await rm(directory, { recursive: true, force: true });
     },
   };
