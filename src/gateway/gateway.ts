@@ -8,10 +8,11 @@ import { Fault } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { OnAnswered } from './access-log.ts';
 import type { Scope } from './admit.ts';
+import type { Rooms } from './arrival.ts';
 import { Dialer } from './dial.ts';
-import type { Rooms } from './handle.ts';
 import { createListener, type TlsKeyPair } from './listener.ts';
 import type { GatewaySettings } from './settings.ts';
+import { Stalls } from './stalls.ts';
 import type { Tokens } from './token.ts';
 import { Upstreams } from './upstreams.ts';
 
@@ -92,6 +93,7 @@ export function createGateway(dependencies: GatewayDependencies): Gateway {
       const all = [...shared, ...(await Promise.all(own.values()))];
       await Promise.all(all.map((listening) => listening.close(graceMs)));
       rooms.upstreams.pool.close();
+      rooms.stalls.close();
     },
   };
 }
@@ -100,7 +102,18 @@ function roomsOf({ dataPlane, tokens, clock, log, suffix, settings, onAnswered }
   const { settleMs, connectTimeoutMs } = settings;
   const dialer = new Dialer({ dataPlane, clock, settleMs, connectTimeoutMs });
   const upstreams = new Upstreams({ dialer, clock, settings });
-  return { dataPlane, door: { dataPlane, tokens, clock, suffix }, dialer, upstreams, clock, log, settings, onAnswered };
+  const stalls = new Stalls(settings.stallMs, clock);
+  return {
+    dataPlane,
+    door: { dataPlane, tokens, clock, suffix },
+    dialer,
+    upstreams,
+    stalls,
+    clock,
+    log,
+    settings,
+    onAnswered,
+  };
 }
 
 interface Listening {

@@ -4,9 +4,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createSecureServer, type Http2SecureServer, type SecureServerOptions } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { Scope } from './admit.ts';
+import type { Rooms } from './arrival.ts';
 import { Http1Client } from './client-http1.ts';
 import { headerCredentials } from './credentials.ts';
-import { handle, type Rooms } from './handle.ts';
+import { handle } from './handle.ts';
 import { http2Limits, serveHttp2 } from './listener-http2.ts';
 import { type Refusal, refusalHeaders, refusals } from './refusal.ts';
 import { isWebSocket, serveUpgrade } from './web-socket.ts';
@@ -34,6 +35,9 @@ export function createListener(rooms: Rooms, scope: Scope, tls: TlsKeyPair): Htt
     // A missing host is refused by the door, with the headers that our refusals have.
     requireHostHeader: false,
     noDelay: true,
+    // Clients that vanished without a word.
+    keepAlive: true,
+    keepAliveInitialDelay: 60_000,
   };
   const options: SecureServerOptions = {
     ...http1,
