@@ -9,7 +9,7 @@ import { Http1Client } from './client-http1.ts';
 import { headerCredentials } from './credentials.ts';
 import { handle } from './handle.ts';
 import { http2Limits, serveHttp2 } from './listener-http2.ts';
-import { type Refusal, refusalHeaders, refusals } from './refusal.ts';
+import { type Refusal, refusalHeaders, refusals, refuse } from './refusal.ts';
 import { isWebSocket, serveUpgrade } from './web-socket.ts';
 
 export interface TlsKeyPair {
@@ -55,6 +55,12 @@ export function createListener(rooms: Rooms, scope: Scope, tls: TlsKeyPair): Htt
   server.removeAllListeners('newListener');
   const arrive = (req: IncomingMessage, res: ServerResponse): void => {
     const client = new Http1Client(req, res, rooms.clock);
+    // The parser takes a line without version for HTTP/0.9, and headers behind it all the same.
+    if (req.httpVersionMajor !== 1) {
+      res.shouldKeepAlive = false;
+      refuse(client, 'malformed_request', { requestId: randomUUID(), explain: settings.explain });
+      return;
+    }
     handle(rooms, { client, scope, requestId: randomUUID(), credentials: headerCredentials(client.head) });
   };
   const events = server as unknown as Http1Events;

@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { Activity, DataPlane, Endpoint } from '../../src/contract/data-plane.ts';
+import type { OnAnswered } from '../../src/gateway/access-log.ts';
 import { openAuthority } from '../../src/gateway/authority.ts';
 import { createGateway, type Gateway } from '../../src/gateway/gateway.ts';
 import { openKeyRing } from '../../src/gateway/key-ring.ts';
@@ -132,7 +133,7 @@ export interface Rig extends AsyncDisposable {
   raw(microvmId: string): Promise<TLSSocket>;
 }
 
-export async function startRig(changes: Partial<GatewaySettings> = {}): Promise<Rig> {
+export async function startRig(changes: Partial<GatewaySettings> = {}, onAnswered?: OnAnswered): Promise<Rig> {
   const directory = await mkdtemp(join(tmpdir(), 'waterbear-gateway-'));
   const loopback = changes.endpointMode === 'port';
   const tls = await openAuthority({ directory, suffix, loopback, clock: systemClock });
@@ -147,6 +148,7 @@ export async function startRig(changes: Partial<GatewaySettings> = {}): Promise<
     suffix,
     tls,
     settings,
+    ...(onAnswered ? { onAnswered } : {}),
   });
   const { port } = loopback ? { port: 0 } : await gateway.listen('127.0.0.1', 0);
   const apps: Server[] = [];
