@@ -9,10 +9,11 @@ import type { Log } from '../lib/log.ts';
 import type { OnAnswered } from './access-log.ts';
 import type { Scope } from './admit.ts';
 import type { Admitted } from './admitted.ts';
+import type { Rooms } from './arrival.ts';
 import { Dialer } from './dial.ts';
-import type { Rooms } from './handle.ts';
 import { createListener, type TlsKeyPair } from './listener.ts';
 import type { GatewaySettings } from './settings.ts';
+import { Stalls } from './stalls.ts';
 import type { TokenReader } from './token.ts';
 import { Upstreams } from './upstreams.ts';
 
@@ -103,6 +104,7 @@ export function createGateway(dependencies: GatewayDependencies): LocalGateway {
       const all = [...shared, ...(await Promise.all(own.values()))];
       await Promise.all(all.map((listening) => listening.close(graceMs)));
       rooms.upstreams.pool.close();
+      rooms.stalls.close();
     },
   };
 }
@@ -120,8 +122,19 @@ function roomsOf({
   const { settleMs, connectTimeoutMs } = settings;
   const dialer = new Dialer({ dataPlane, clock, settleMs, connectTimeoutMs });
   const upstreams = new Upstreams({ dialer, clock, settings });
-  const door = { dataPlane, tokens, clock, suffix };
-  return { dataPlane, door, dialer, upstreams, clock, log, settings, onAnswered, admitted };
+  const stalls = new Stalls(settings.stallMs, clock);
+  return {
+    dataPlane,
+    door: { dataPlane, tokens, clock, suffix },
+    dialer,
+    upstreams,
+    stalls,
+    clock,
+    log,
+    settings,
+    onAnswered,
+    admitted,
+  };
 }
 
 interface Listening {

@@ -9,9 +9,10 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { Scope } from './admit.ts';
+import type { Rooms } from './arrival.ts';
 import { Http2Client } from './client-http2.ts';
 import { headerCredentials } from './credentials.ts';
-import { handle, type Rooms } from './handle.ts';
+import { handle } from './handle.ts';
 import { type Refusal, refuse } from './refusal.ts';
 import type { GatewaySettings } from './settings.ts';
 import { serveExtendedConnect } from './web-socket-http2.ts';

@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { Activity, DataPlane, Endpoint } from '../../src/contract/data-plane.ts';
-import type { AccessRecord } from '../../src/gateway/access-log.ts';
+import type { AccessRecord, OnAnswered } from '../../src/gateway/access-log.ts';
 import { type Accounting, openAccounting } from '../../src/gateway/accounting.ts';
 import { openAuthority } from '../../src/gateway/authority.ts';
 import { createGateway, type LocalGateway } from '../../src/gateway/gateway.ts';
@@ -140,7 +140,7 @@ export interface Rig extends AsyncDisposable {
   raw(microvmId: string): Promise<TLSSocket>;
 }
 
-export async function startRig(changes: Partial<GatewaySettings> = {}): Promise<Rig> {
+export async function startRig(changes: Partial<GatewaySettings> = {}, onAnswered?: OnAnswered): Promise<Rig> {
   const directory = await mkdtemp(join(tmpdir(), 'waterbear-gateway-'));
   const loopback = changes.endpointMode === 'port';
   const tls = await openAuthority({ directory, suffix, loopback, clock: systemClock });
@@ -158,6 +158,7 @@ export async function startRig(changes: Partial<GatewaySettings> = {}): Promise<
     dataPlane: plane,
     onAnswered(record) {
       records.push(record);
+      onAnswered?.(record);
       accounting.onAnswered(record);
     },
     admitted: accounting.admitted,
