@@ -36,9 +36,11 @@ export async function runProgram(
     // Settings of the parent are copied only when a sub-command is made; these make its errors name its own help.
     sub.showHelpAfterError(`Run "waterbear ${command.name} --help" for what is possible.`).allowExcessArguments(false);
     for (const { flags, text } of command.flags) sub.option(flags, text);
+    for (const { flags, text } of command.positions ?? []) sub.argument(flags, text);
     sub.addHelpText('after', `\n${command.details.trim()}`);
-    sub.action(async (options: unknown) => {
-      exitCode = await command.execute(options, around);
+    sub.action(async () => {
+      const positions = sub.registeredArguments.map((argument, i) => [argument.name(), sub.processedArgs[i]]);
+      exitCode = await command.execute({ ...sub.opts(), ...Object.fromEntries(positions) }, around);
     });
   }
   try {

@@ -9,7 +9,7 @@ import { cachedKeys } from './api/sigv4/key-cache.ts';
 import type { KeyLookup } from './api/sigv4/verify.ts';
 import { type App, createApp } from './app/create-app.ts';
 import type { AppSettings } from './app/settings.ts';
-import { profiles } from './config/profiles.ts';
+import { limitsOf } from './config/profiles.ts';
 import type { ServerSettings } from './config/settings.ts';
 import { openAuthority, readTlsFiles } from './gateway/authority.ts';
 import { createGateway, type Gateway } from './gateway/gateway.ts';
@@ -113,12 +113,12 @@ async function start(
 }
 
 async function appSettings(settings: ServerSettings, archiveDirectory: string): Promise<AppSettings> {
-  const { region, profile, endpointSuffix: hostSuffix } = settings;
+  const { region, endpointSuffix: hostSuffix } = settings;
   const limits = { maxArchiveBytes: 1 << 30, parallelBuilds: 1, wakeDeadlineMs: 60_000 };
   return {
     region,
     version: await productVersion(),
-    limits: profiles[profile],
+    limits: limitsOf(settings),
     hostSuffix,
     archiveDirectory,
     ...limits,

@@ -1,6 +1,7 @@
 // `waterbear serve`: runs the server until it is told to stop; what it leaves behind is its data directory.
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { idleSignalSetting } from '../../src/config/idle-signals.ts';
 import { parseSettings, type ServerSettings } from '../../src/config/settings.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { choiceOption, defineCommand, numberOption, portOption } from '../command.ts';
@@ -19,6 +20,11 @@ const schema = z.object({
   driver: choiceOption(['qemu', 'fake']).default('qemu'),
   accel: choiceOption(['auto', 'tcg', 'kvm']).default('auto'),
   profile: choiceOption(['open', 'aws']).default('open'),
+  idleSignals: z
+    .string()
+    .transform((text) => text.split(','))
+    .pipe(z.array(idleSignalSetting))
+    .optional(),
   endpoint: choiceOption(['host', 'port']).default('host'),
   egress: choiceOption(['internet', 'none']).default('internet'),
   egressUdp: z.boolean().default(false),
@@ -56,6 +62,10 @@ A second signal stops at once.`,
     { flags: '--driver <name>', text: 'qemu: real VMs; fake: simulated ones, for tests of clients (default: qemu)' },
     { flags: '--accel <name>', text: 'auto, kvm, or tcg: emulation, works everywhere, slower (default: auto)' },
     { flags: '--profile <name>', text: 'open: few limits; aws: the limits of AWS (default: open)' },
+    {
+      flags: '--idle-signals <list>',
+      text: 'what keeps a MicroVM awake beside incoming bytes: requests, lease, cpu[=percent], outbound[=bytes], or none (default: by profile)',
+    },
     {
       flags: '--endpoint <mode>',
       text: 'host: a host name per MicroVM; port: a local port per MicroVM (default: host)',
@@ -147,6 +157,7 @@ async function settingsFrom(options: ServeOptions, around: Surroundings): Promis
     driver: options.driver,
     accelerator: options.accel,
     profile: options.profile,
+    ...(options.idleSignals === undefined ? {} : { idleSignals: options.idleSignals }),
     endpointMode: options.endpoint,
     egress: options.egress,
     egressUdp: options.egressUdp,

@@ -10,6 +10,7 @@ import { egressOf } from './connectors.ts';
 import { type AppContext, leave } from './context.ts';
 import type { LiveMicrovm } from './microvm-index.ts';
 import { withLaunch, withSuspend } from './report.ts';
+import { logSleep, sleepRecord } from './sleep-record.ts';
 
 export type Act = (app: AppContext, vm: LiveMicrovm) => Promise<void>;
 
@@ -85,6 +86,7 @@ export const suspend: Act = async (app, vm) => {
   }
   // No `await` between the check above and the call: a request that comes later finds SUSPENDING and waits.
   leave(app, microvmId);
+  const record = sleepRecord(app, vm, vm.row.suspendCause ?? 'requested');
   const outcome = await attempt(app, vm, 'suspend', () =>
     onHost(app, vm) === 'asleep' ? undefined : app.node.suspend(microvmId),
   );
@@ -97,9 +99,10 @@ export const suspend: Act = async (app, vm) => {
   }
   vm.failedSuspends = 0;
   const asleep = { state: 'SUSPENDED', suspendedAtMs: app.clock.now(), stateReason: null } as const;
-  await changeState(app, vm, (row) =>
-    row.state === 'SUSPENDING' ? { ...asleep, report: withSuspend(row, outcome.report) } : undefined,
+  const row = await changeState(app, vm, (row) =>
+    row.state === 'SUSPENDING' ? { ...asleep, report: withSuspend(row, record, outcome.report) } : undefined,
   );
+  if (row) logSleep(app, vm, record);
 };
 
 /** TERMINATING. */

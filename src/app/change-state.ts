@@ -4,6 +4,7 @@ import { changeMicrovm, findMicrovm, type MicrovmChange } from '../store/microvm
 import type { MicrovmRow } from '../store/tables.ts';
 import { type AppContext, leave } from './context.ts';
 import type { LiveMicrovm } from './microvm-index.ts';
+import { SampledSignals } from './sampled-signals.ts';
 
 /**
  * Writes what `decide` wants for the row as it is now; asks again when someone else was faster. Resolves with the new
@@ -40,7 +41,10 @@ function adopt(app: AppContext, vm: LiveMicrovm, row: MicrovmRow, nowMs: number)
   vm.row = row;
   if (row.state === before.state) return;
   app.log.info('microvm.state', { microvmId: row.microvmId, from: before.state, to: row.state, why: row.stateReason });
-  if (row.state === 'RUNNING') vm.lastActivityMs = nowMs;
+  if (row.state === 'RUNNING') {
+    vm.lastActivityMs = nowMs;
+    vm.sampled = new SampledSignals(nowMs);
+  }
   if (row.state === 'TERMINATED') {
     app.index.retire(vm);
     leave(app, row.microvmId);

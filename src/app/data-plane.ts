@@ -43,7 +43,7 @@ function beginActivity(app: AppContext, vm: LiveMicrovm | undefined): Activity {
       if (!open) return;
       open = false;
       vm.inFlight -= 1;
-      if (app.settings.limits.inFlightIsActivity) touch();
+      if (app.settings.limits.idleSignals.requests) touch();
     },
   };
 }

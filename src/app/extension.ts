@@ -1,11 +1,14 @@
 // What the AWS API has no words for: the server itself, stage times of a MicroVM, the log of a build.
 import type { NodeStatistics } from '../contract/node-api.ts';
 import type { MicrovmState } from '../contract/states.ts';
+import type { MicrovmRow } from '../store/tables.ts';
 import { requireMicrovm } from './caller-checks.ts';
 import type { AppContext } from './context.ts';
+import { type Lease, leaseEnd, leaseMicrovm } from './lease.ts';
 import { type MicrovmReport, readReport } from './report.ts';
 import { requireBuild } from './require-version.ts';
 import type { Caller } from './settings.ts';
+import { type Signal, signalTimes } from './signal-times.ts';
 
 export interface ServerInfo {
   version: string;
@@ -22,11 +25,17 @@ export interface MicrovmFacts extends MicrovmReport {
   host: string;
   /** While it runs: what it takes of its host now. */
   statistics?: NodeStatistics;
+  /** While it runs: when each sign of use was last seen, as ISO 8601; absent ones were not since it began to run. */
+  lastSeen?: Partial<Record<Signal, string>>;
+  /** ISO 8601; null when no lease is in force. */
+  leasedUntil: string | null;
 }
 
 export interface Extension {
   info(): ServerInfo;
   microvm(caller: Caller, microvmId: string): Promise<MicrovmFacts>;
+  /** `seconds` as it came. Rejects as `leaseMicrovm` does. */
+  lease(caller: Caller, microvmId: string, seconds: unknown): Promise<Lease>;
   /** The log as text; for a build that failed before its first line, the reason. */
   buildLog(caller: Caller, buildId: string): Promise<string>;
 }
@@ -45,12 +54,22 @@ export function createExtension(app: AppContext): Extension {
       return {
         ...{ microvmId, state: row.state, host: row.host, ...readReport(row) },
         ...(statistics ? { statistics } : {}),
+        ...lastSeen(app, row),
+        leasedUntil: leaseEnd(row.leaseUntilMs, app.clock.now()),
       };
     },
+    lease: (caller, microvmId, seconds) => leaseMicrovm(app, caller, microvmId, seconds),
     async buildLog(caller, buildId) {
       const build = await requireBuild(app, caller, buildId);
       const log = await app.node.buildLog(buildId);
       return log === '' && build.stateReason !== null ? `${build.stateReason}\n` : log;
     },
   };
+}
+
+function lastSeen(app: AppContext, { microvmId, state }: MicrovmRow): Pick<MicrovmFacts, 'lastSeen'> {
+  const vm = app.index.get(microvmId);
+  if (!vm || state !== 'RUNNING') return {};
+  const times = Object.entries(signalTimes(app, vm)).map(([name, ms]) => [name, new Date(ms).toISOString()]);
+  return { lastSeen: Object.fromEntries(times) };
 }

@@ -1,6 +1,7 @@
 // Every MicroVM that has not ended, in memory: its row as last written, and what is known only while the process lives.
 import type { Fault } from '../lib/errors.ts';
 import type { MicrovmRow } from '../store/tables.ts';
+import { SampledSignals } from './sampled-signals.ts';
 
 export interface LiveMicrovm {
   /** Latest row; written by `changeState` and by nothing else. */
@@ -11,6 +12,8 @@ export interface LiveMicrovm {
   idleAtActivity: number;
   inFlight: number;
   lastActivityMs: number;
+  /** Of the waking time it is in, or was in last. */
+  sampled: SampledSignals;
   /** The act under way. */
   worker: Promise<void> | undefined;
   /** The wake under way, however many requests wait for it. */
@@ -39,6 +42,7 @@ export class MicrovmIndex {
       idleAtActivity: 0,
       inFlight: 0,
       lastActivityMs: nowMs,
+      sampled: new SampledSignals(nowMs),
       worker: undefined,
       wake: undefined,
       wakeFault: undefined,

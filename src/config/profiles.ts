@@ -1,5 +1,7 @@
 // The two sets of limits: `aws` has the original's walls, `open` lifts those that only protect AWS.
 import type { Limits } from '../contract/limits.ts';
+import { defaultCpuPercent, defaultOutboundBytes, idleSignals } from './idle-signals.ts';
+import type { ServerSettings } from './settings.ts';
 
 const gib = 1024;
 
@@ -12,7 +14,7 @@ export const profiles: Readonly<Record<Limits['name'], Limits>> = {
     defaultDurationSeconds: 28_800,
     maxTokenMinutes: 10_080,
     holdWhilePending: true,
-    inFlightIsActivity: true,
+    idleSignals: { requests: true, lease: true, cpuPercent: defaultCpuPercent, outboundBytes: defaultOutboundBytes },
     anyArchitecture: true,
     imageHookSeconds: 300,
     microvmHookSeconds: 10,
@@ -38,7 +40,7 @@ export const profiles: Readonly<Record<Limits['name'], Limits>> = {
     defaultDurationSeconds: 28_800,
     maxTokenMinutes: 60,
     holdWhilePending: false,
-    inFlightIsActivity: false,
+    idleSignals: { requests: false, lease: false },
     anyArchitecture: false,
     imageHookSeconds: 30,
     microvmHookSeconds: 1,
@@ -57,3 +59,9 @@ export const profiles: Readonly<Record<Limits['name'], Limits>> = {
     },
   },
 };
+
+/** The limits of the profile with what the operator set. */
+export function limitsOf({ profile, idleSignals: words }: Pick<ServerSettings, 'profile' | 'idleSignals'>): Limits {
+  const limits = profiles[profile];
+  return words === undefined ? limits : { ...limits, idleSignals: idleSignals(words) };
+}

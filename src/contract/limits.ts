@@ -10,6 +10,18 @@ export interface GuestSize {
   diskMib: number;
 }
 
+/** What keeps a MicroVM awake beside bytes that come in at its endpoint. AWS knows none of them (reference e.3). */
+export interface IdleSignals {
+  /** Requests, connections and shells that are open. */
+  readonly requests: boolean;
+  /** A lease that a caller took. */
+  readonly lease: boolean;
+  /** What the guest takes of the host's processors, in percent of one, smoothed; it counts from here on. Absent: never. */
+  readonly cpuPercent?: number;
+  /** What the guest sends between two looks (`lookEveryMs` apart); it counts from here on. Absent: never. */
+  readonly outboundBytes?: number;
+}
+
 export interface Limits {
   name: 'open' | 'aws';
   minIdleSeconds: number;
@@ -20,8 +32,7 @@ export interface Limits {
   maxTokenMinutes: number;
   /** Whether a request to a PENDING MicroVM waits; otherwise it is answered 502. */
   holdWhilePending: boolean;
-  /** Whether an open request counts as activity although no bytes come in. */
-  inFlightIsActivity: boolean;
+  idleSignals: IdleSignals;
   /** Whether ARM_64 is taken as "the architecture of this host", and X86_64 exists. */
   anyArchitecture: boolean;
   /** For hooks that are enabled without a timeout: `/ready` and `/validate`, and the other four. */

@@ -148,10 +148,7 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
 
     open: async (microvmId, port, signal) => resident(microvmId).machine.guest.open(port, signal),
 
-    async statistics(microvmId) {
-      const found = resident(microvmId);
-      return found.state === 'running' ? found.machine.statistics() : undefined;
-    },
+    statistics: async (microvmId) => resident(microvmId).statistics(),
 
     onEnded: (listener) => void listeners.push(listener),
 

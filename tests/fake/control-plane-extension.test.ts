@@ -29,11 +29,34 @@ test('info, stage times and build logs', async () => {
     asleepBytes: 4096,
     accelerator: 'fake',
     repaired: ['clock', 'entropy'],
+    sleep: expect.objectContaining({ cause: 'requested', lastSignal: 'start' }),
+    leasedUntil: null,
   });
   const [order] = rig.t.node.orders;
   expect(order?.imageArn).toBe(demoArn);
   const log = await get(rig, `/waterbear/v1/builds/${order?.buildId}/log`);
   expect([log.headers.get('content-type'), await log.text()]).toEqual(['text/plain; charset=utf-8', 'STEP 1\n']);
+});
+
+test('a lease is taken over the wire, and what is no lease is refused', async () => {
+  await using rig = await controlPlaneRig();
+  const { microvmId } = await rig.t.launch();
+  const path = `/waterbear/v1/microvms/${microvmId}/lease`;
+  const lease = (body: unknown) => get(rig, path, { method: 'POST', body });
+  const leasedUntil = new Date(rig.t.clock.now() + 60_000).toISOString();
+  const taken = await lease({ seconds: 60 });
+  expect([taken.status, await taken.json()]).toEqual([200, { microvmId, state: 'RUNNING', leasedUntil }]);
+  expect(await (await get(rig, path.replace('/lease', ''))).json()).toMatchObject({ leasedUntil });
+  for (const body of [{}, { seconds: '60' }, { seconds: 1e9 }, [60], 60, null]) {
+    const refused = await lease(body);
+    expect([refused.status, refused.headers.get('x-amzn-errortype')]).toEqual([400, 'ValidationException']);
+    expect(await refused.json()).toMatchObject({ message: expect.stringMatching(/lease|JSON object/) });
+  }
+  expect((await get(rig, path)).status).toBe(404);
+  expect((await get(rig, path.replace(microvmId, 'nobody'), { method: 'POST', body: { seconds: 1 } })).status).toBe(
+    404,
+  );
+  expect((await fetch(`${rig.url}${path}`, { method: 'POST', body: '{"seconds":1}' })).status).toBe(403);
 });
 
 test('what is not there, not signed or no GET is refused in the usual form', async () => {

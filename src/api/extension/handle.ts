@@ -1,14 +1,20 @@
 // The extension API under /waterbear/v1: signed like the AWS API, JSON or text. Only what the AWS API has no words for.
 import type { App } from '../../app/create-app.ts';
+import { Fault } from '../../lib/errors.ts';
 import { type Answer, jsonAnswer } from '../answer.ts';
 import type { Authenticate, ReceivedRequest } from '../authenticate.ts';
 
 type Extension = App['extension'];
 
 interface Route {
+  /** Default: GET. */
+  method?: 'POST';
   pattern: RegExp;
-  answer(extension: Extension, caller: { account: string }, id: string): Promise<Answer>;
+  /** `body`: the members of a JSON object; none of GET. */
+  answer(extension: Extension, caller: { account: string }, id: string, body: Body): Promise<Answer>;
 }
+
+type Body = Readonly<Record<string, unknown>>;
 
 const routes: readonly Route[] = [
   {
@@ -18,6 +24,11 @@ const routes: readonly Route[] = [
   {
     pattern: /^\/waterbear\/v1\/microvms\/([\w-]{1,256})$/,
     answer: async (extension, caller, id) => jsonAnswer(200, await extension.microvm(caller, id)),
+  },
+  {
+    method: 'POST',
+    pattern: /^\/waterbear\/v1\/microvms\/([\w-]{1,256})\/lease$/,
+    answer: async (extension, caller, id, { seconds }) => jsonAnswer(200, await extension.lease(caller, id, seconds)),
   },
   {
     pattern: /^\/waterbear\/v1\/builds\/([\w-]{1,256})\/log$/,
@@ -35,10 +46,24 @@ export function handleExtension(
   authenticate: Authenticate,
   request: ReceivedRequest,
 ): Promise<Answer> | undefined {
-  if (request.method !== 'GET') return undefined;
-  for (const { pattern, answer } of routes) {
-    const match = pattern.exec(request.rawPath);
-    if (match) return authenticate(request).then((caller) => answer(app.extension, caller, match[1] ?? ''));
+  for (const { method = 'GET', pattern, answer } of routes) {
+    const match = request.method === method ? pattern.exec(request.rawPath) : null;
+    if (match) {
+      return authenticate(request).then((caller) => answer(app.extension, caller, match[1] ?? '', bodyOf(request)));
+    }
   }
   return undefined;
+}
+
+/** Throws `invalid_input` for what is not a JSON object. */
+function bodyOf({ body }: ReceivedRequest): Body {
+  if (body.length === 0) return {};
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(body.toString('utf8'));
+  } catch {
+    // Said below.
+  }
+  if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return parsed as Body;
+  throw new Fault('invalid_input', { what: 'The body of the request is not a JSON object.' });
 }

@@ -27,7 +27,7 @@ export const testLimits: Limits = {
   defaultDurationSeconds: 28_800,
   maxTokenMinutes: 60,
   holdWhilePending: true,
-  inFlightIsActivity: true,
+  idleSignals: { requests: true, lease: true },
   anyArchitecture: true,
   imageHookSeconds: 30,
   microvmHookSeconds: 1,
