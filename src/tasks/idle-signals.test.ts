@@ -139,6 +139,16 @@ test('counters that begin anew with a wake are not taken for use', async () => {
   expect(vm.sleep()).toMatchObject({ cause: 'idle', lastSignal: 'start' });
 });
 
+test('what was done while nobody had to look is not taken for use of now', async () => {
+  await using vm = await running(all);
+  await vm.use(10, {});
+  const request = vm.t.app.dataPlane.begin(vm.microvmId);
+  await vm.use(100, { percent: 90, bytesPerSecond: 10_000 });
+  request.end();
+  await vm.use(61, {});
+  expect(vm.sleep()).toMatchObject({ cause: 'idle', lastSignal: 'endpoint', quietSeconds: { endpoint: 60 } });
+});
+
 test('a lease keeps it awake until it ends, and one can be given back', async () => {
   await using vm = await running(all);
   const { extension } = vm.t.app;
