@@ -11,14 +11,17 @@ import { type App, createApp } from './app/create-app.ts';
 import type { AppSettings } from './app/settings.ts';
 import { limitsOf } from './config/profiles.ts';
 import type { ServerSettings } from './config/settings.ts';
+import type { Limits } from './contract/limits.ts';
 import { openAuthority, readTlsFiles } from './gateway/authority.ts';
-import { createGateway, type Gateway } from './gateway/gateway.ts';
+import type { Gateway } from './gateway/gateway.ts';
 import { openKeyRing } from './gateway/key-ring.ts';
 import { createOwnPorts, type OwnPorts } from './gateway/own-ports.ts';
 import { gatewayDefaults } from './gateway/settings.ts';
+import { createGatewayThreads } from './gateway/threads/gateway-threads.ts';
 import { createTokens } from './gateway/token.ts';
 import { type Clock, systemClock } from './lib/clock.ts';
 import { writeDurably } from './lib/durable-file.ts';
+import { describe } from './lib/errors.ts';
 import type { Log } from './lib/log.ts';
 import { openNode } from './node/open-node.ts';
 import { openDirectoryStore } from './objects/directory-store.ts';
@@ -71,20 +74,25 @@ async function start(
   const objects = await openDirectoryStore({ dir: at('objects'), clock });
   const node = await openNode(settings, clock, log);
   stack.defer(() => node.close());
-  const tokens = createTokens(await openKeyRing(at('keys', 'tokens.json'), clock));
-  const endpoints = new LateEndpoints();
+  const tokenKeys = await openKeyRing(at('keys', 'tokens.json'), clock);
+  const tokens = createTokens(tokenKeys);
+  const endpoints = new LateEndpoints(log);
+  const limits = limitsOf(settings);
   const app = createApp({
     ...{ db: store.db, node, objects, clock, log },
-    settings: await appSettings(settings, at('archives')),
+    settings: await appSettings(settings, limits, at('archives')),
     mintToken: (order) => tokens.mint(order),
     openEndpoint: (microvmId) => endpoints.open(microvmId),
+    closeEndpoint: (microvmId) => endpoints.close(microvmId),
     endpointOf: (microvmId, vmHost) => endpoints.of(microvmId, vmHost),
   });
   stack.defer(() => app.close());
   const { tls, caFile } = await openTls(settings, at('keys'), clock);
-  const gateway = createGateway({
-    ...{ dataPlane: app.dataPlane, tokens, clock, log, tls, suffix: settings.endpointSuffix },
+  const gateway = createGatewayThreads({
+    ...{ threads: settings.gatewayThreads, source: app.endpoints, keys: tokenKeys, clock, log, tls },
+    suffix: settings.endpointSuffix,
     settings: { ...gatewayDefaults, endpointMode: settings.endpointMode, explain: settings.profile === 'open' },
+    endIsActivity: limits.idleSignals.requests,
   });
   stack.defer(() => gateway.close());
   await app.start();
@@ -112,16 +120,16 @@ async function start(
   return { apiUrl, gatewayPort, caFile, region, credentials: { accessKeyId, secretAccessKey }, close };
 }
 
-async function appSettings(settings: ServerSettings, archiveDirectory: string): Promise<AppSettings> {
+async function appSettings(settings: ServerSettings, limits: Limits, archiveDirectory: string): Promise<AppSettings> {
   const { region, endpointSuffix: hostSuffix } = settings;
-  const limits = { maxArchiveBytes: 1 << 30, parallelBuilds: 1, wakeDeadlineMs: 60_000 };
   return {
     region,
     version: await productVersion(),
-    limits: limitsOf(settings),
+    limits,
     hostSuffix,
     archiveDirectory,
-    ...limits,
+    maxArchiveBytes: 1 << 30,
+    parallelBuilds: 1,
   };
 }
 
@@ -138,10 +146,21 @@ async function openTls(settings: ServerSettings, directory: string, clock: Clock
 
 /** What the `endpoint` of a MicroVM is. Rows are shown with it, and the gateway that knows it needs the rows first: so it starts late. */
 class LateEndpoints {
+  readonly #log: Log;
   #own: OwnPorts | undefined;
   #port = httpsPort;
 
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
   open = async (microvmId: string): Promise<void> => this.#own?.open(microvmId);
+
+  close(microvmId: string): void {
+    this.#own?.close(microvmId).catch((error: unknown) => {
+      this.#log.error('endpoint_not_closed', { microvmId, error: describe(error) });
+    });
+  }
 
   of(microvmId: string, host: string): string {
     return this.#own?.endpointOf(microvmId) ?? (this.#port === httpsPort ? host : `${host}:${this.#port}`);
@@ -159,9 +178,6 @@ class LateEndpoints {
     const own = await createOwnPorts(gateway, portsFile);
     this.#own = own;
     for (const { row } of app.context.index.all()) await own.open(row.microvmId);
-    app.dataPlane.onLeave((microvmId) => {
-      if (!app.context.index.get(microvmId)) void own.close(microvmId);
-    });
     return 0;
   }
 }

@@ -7,7 +7,8 @@ import type { MicrovmChange } from '../store/microvms.ts';
 import type { MicrovmRow } from '../store/tables.ts';
 import { changeState, ended, reasonOf } from './change-state.ts';
 import { egressOf } from './connectors.ts';
-import { type AppContext, leave } from './context.ts';
+import type { AppContext } from './context.ts';
+import { leave } from './endpoints.ts';
 import type { LiveMicrovm } from './microvm-index.ts';
 import { withLaunch, withSuspend } from './report.ts';
 import { logSleep, sleepRecord } from './sleep-record.ts';
@@ -79,13 +80,13 @@ export const resume: Act = async (app, vm) => {
 /** SUSPENDING. */
 export const suspend: Act = async (app, vm) => {
   const { microvmId } = vm.row;
-  if (vm.row.suspendCause === 'idle' && vm.activity !== vm.idleAtActivity) {
+  if (vm.row.suspendCause === 'idle' && vm.signs.activity !== vm.idleAtActivity) {
     // A request came while the decision was being written. Nothing has happened yet, and nothing does.
     await changeState(app, vm, (row) => (row.suspendCause === 'idle' ? backToRunning(row) : undefined));
     return;
   }
-  // No `await` between the check above and the call: a request that comes later finds SUSPENDING and waits.
-  leave(app, microvmId);
+  // Its signs have said since it became SUSPENDING that it does not run: a request that was not counted above waits.
+  leave(app, vm);
   const record = sleepRecord(app, vm, vm.row.suspendCause ?? 'requested');
   const outcome = await attempt(app, vm, 'suspend', () =>
     onHost(app, vm) === 'asleep' ? undefined : app.node.suspend(microvmId),
@@ -109,7 +110,7 @@ export const suspend: Act = async (app, vm) => {
 export const terminate: Act = async (app, vm) => {
   const { microvmId } = vm.row;
   try {
-    leave(app, microvmId);
+    leave(app, vm);
     await app.node.terminate(microvmId);
     await changeState(app, vm, (row) =>
       row.state === 'TERMINATED' ? undefined : ended(row.stateReason ?? 'Success.', app.clock.now()),

@@ -1,6 +1,6 @@
 // Composes the app room: use cases, data plane and life cycle over one context.
 import type { Constraint } from '../contract/constraints.ts';
-import type { DataPlane } from '../contract/data-plane.ts';
+import type { EndpointSource } from '../contract/data-plane.ts';
 import type { OperationName, OperationTypes } from '../contract/generated/operations.ts';
 import type { CoreOperationName, CoreOperationTypes } from '../contract/lambda-core.ts';
 import { within } from '../lib/deadline.ts';
@@ -9,9 +9,9 @@ import { failInterruptedBuilds } from './build-image.ts';
 import { BuildQueue } from './build-queue.ts';
 import { finishConnectors } from './connector-work.ts';
 import type { AppContext } from './context.ts';
-import { createDataPlane } from './data-plane.ts';
 import { finishDeletions } from './deletions.ts';
 import { recordEnd } from './end-microvm.ts';
+import { createEndpointSource } from './endpoint-source.ts';
 import { createExtension, type Extension } from './extension.ts';
 import { inputLimits } from './input-limits.ts';
 import { MicrovmIndex } from './microvm-index.ts';
@@ -31,7 +31,8 @@ export interface App {
   readonly operations: Operations;
   /** Of the API `lambda-core`: network connectors. */
   readonly coreOperations: CoreOperations;
-  readonly dataPlane: DataPlane;
+  /** For the gateway. */
+  readonly endpoints: EndpointSource;
   readonly extension: Extension;
   /** Profile-dependent bounds of input members. */
   readonly inputLimits: Readonly<Record<string, Constraint>>;
@@ -51,7 +52,7 @@ export function createApp(dependencies: AppDependencies): App {
     builds: new BuildQueue(dependencies.settings.parallelBuilds),
     deletions: new Background('image.deletions', dependencies, () => finishDeletions(context)),
     connectors: new Background('connector.changes', dependencies, () => finishConnectors(context)),
-    leaveListeners: [],
+    watchers: [],
     closing: closing.signal,
     draining: false,
   };
@@ -59,7 +60,7 @@ export function createApp(dependencies: AppDependencies): App {
     context,
     operations: bind(context, implementations) as Operations,
     coreOperations: bind(context, coreImplementations) as CoreOperations,
-    dataPlane: createDataPlane(context),
+    endpoints: createEndpointSource(context),
     extension: createExtension(context),
     inputLimits: inputLimits(context.settings.limits),
     async start() {

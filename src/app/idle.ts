@@ -11,11 +11,11 @@ export function isIdle(app: AppContext, vm: LiveMicrovm): boolean {
   if (state !== 'RUNNING' || wish !== 'RUNNING' || maxIdleSeconds === null) return false;
   const { requests, lease } = app.settings.limits.idleSignals;
   const nowMs = app.clock.now();
-  if (requests && vm.inFlight > 0) return false;
+  if (requests && vm.signs.inFlight > 0) return false;
   // When it is over, only the other signals count: who gives a lease back is done.
   if (lease && leaseUntilMs !== null && leaseUntilMs > nowMs) return false;
   const { cpuAtMs = 0, outboundAtMs = 0 } = vm.sampled;
-  const lastMs = Math.max(vm.lastActivityMs, cpuAtMs, outboundAtMs);
+  const lastMs = Math.max(vm.signs.lastActivityMs, cpuAtMs, outboundAtMs);
   return nowMs >= vm.idleRetryAtMs && nowMs - lastMs >= maxIdleSeconds * 1000;
 }
 
@@ -24,8 +24,8 @@ export function isIdle(app: AppContext, vm: LiveMicrovm): boolean {
  * written; the suspend itself goes ahead only if no activity was seen until the moment it begins.
  */
 export async function suspendIdle(app: AppContext, vm: LiveMicrovm): Promise<void> {
-  const seen = vm.activity;
-  const unchanged = (): boolean => vm.activity === seen && isIdle(app, vm);
+  const seen = vm.signs.activity;
+  const unchanged = (): boolean => vm.signs.activity === seen && isIdle(app, vm);
   if (vm.row.suspendedSeconds === 0) {
     const why = `Idle for ${vm.row.maxIdleSeconds} s (maxIdleDurationSeconds), and suspendedDurationSeconds is 0.`;
     const record = sleepRecord(app, vm, 'idle');

@@ -167,7 +167,7 @@ test('a termination that fails stays TERMINATING, is charged nothing, and is tak
 test('one that ends by itself is TERMINATED with the reason of the host', async () => {
   await using t = await testApp();
   const left: string[] = [];
-  t.app.dataPlane.onLeave((id) => left.push(id));
+  t.app.endpoints.watch((event) => event.kind === 'left' && left.push(event.microvmId));
   const { microvmId } = await t.launch();
   t.node.end(microvmId, { cause: 'application_exited', what: 'Container Stopped with Exit Code: 3' });
   await t.clock.advance(0);

@@ -5,6 +5,7 @@ import type { MicrovmRow } from '../store/tables.ts';
 import { changeState, ended } from './change-state.ts';
 import type { AppContext } from './context.ts';
 import { converge } from './convergence.ts';
+import { addEndpoint } from './endpoints.ts';
 import { withSuspend } from './report.ts';
 
 const lost = 'The host process restarted, and this MicroVM had no snapshot to continue from.';
@@ -14,7 +15,7 @@ const fellBack = 'The host process restarted; this MicroVM continues from its la
 export async function recoverMicrovms(app: AppContext): Promise<void> {
   const onHost = new Map(app.node.list().map((vm) => [vm.microvmId, vm.state]));
   for (const row of await listLiveMicrovms(app.db)) {
-    const vm = app.index.add(row, app.clock.now());
+    const vm = addEndpoint(app, row);
     // Two steps at most: RUNNING becomes SUSPENDED by way of SUSPENDING.
     for (let step = 0; step < 2; step++) {
       await changeState(app, vm, (now) => correction(now, onHost.get(row.microvmId), app.clock.now()));

@@ -12,11 +12,11 @@ const deadlineMs = 2000;
 const pauseOf = (maxIdleSeconds: number): number => Math.min(longestPauseMs, (maxIdleSeconds * 1000) / 2);
 
 /** How far apart the looks at this MicroVM are; undefined while nothing depends on them. */
-function pauseMs(app: AppContext, { row, inFlight }: LiveMicrovm): number | undefined {
+function pauseMs(app: AppContext, { row, signs }: LiveMicrovm): number | undefined {
   const { requests, lease, cpuPercent, outboundBytes } = app.settings.limits.idleSignals;
   if (cpuPercent === undefined && outboundBytes === undefined) return undefined;
   if (row.state !== 'RUNNING' || row.wish !== 'RUNNING' || row.maxIdleSeconds === null) return undefined;
-  const held = (requests && inFlight > 0) || (lease && (row.leaseUntilMs ?? 0) > app.clock.now());
+  const held = (requests && signs.inFlight > 0) || (lease && (row.leaseUntilMs ?? 0) > app.clock.now());
   return held ? undefined : pauseOf(row.maxIdleSeconds);
 }
 

@@ -20,8 +20,6 @@ export interface AppSettings {
   maxArchiveBytes: number;
   /** Builds under way at a time; further ones wait as PENDING. */
   parallelBuilds: number;
-  /** How long a request to a MicroVM that is not running waits. */
-  wakeDeadlineMs: number;
 }
 
 export interface AppDependencies {
@@ -34,6 +32,8 @@ export interface AppDependencies {
   mintToken(order: TokenOrder): Promise<string>;
   /** Called before a MicroVM is written down, where its endpoint has to be opened first. */
   openEndpoint?(microvmId: string): Promise<void>;
+  /** Gives it back: the MicroVM has ended, or was never written down. Never throws. */
+  closeEndpoint?(microvmId: string): void;
   /** The `endpoint` member of answers; the bare host when absent. */
   endpointOf?(microvmId: string, host: string): string;
 }

@@ -10,7 +10,8 @@ export type Signal = 'endpoint' | 'cpu' | 'outbound' | 'lease';
 /** Absent: not since it began to run. A lease that has not ended is seen now. */
 export type SignalTimes = Partial<Record<Signal, number>>;
 
-export function signalTimes(app: AppContext, { sampled, lastActivityMs, row }: LiveMicrovm): SignalTimes {
+export function signalTimes(app: AppContext, { sampled, signs, row }: LiveMicrovm): SignalTimes {
+  const { lastActivityMs } = signs;
   const { cpuAtMs: cpu, outboundAtMs: outbound, sinceMs } = sampled;
   const lease = app.settings.limits.idleSignals.lease ? row.leaseUntilMs : null;
   return {

@@ -19,6 +19,8 @@ const schema = z
     apiPort: port.default(9100),
     /** 443 lets `endpoint` work as a bare host name; with any other port the value carries it. 0 picks a free one. */
     gatewayPort: port.default(443),
+    /** Threads that serve the endpoints of MicroVMs. */
+    gatewayThreads: z.number().int().min(1).max(64).default(1),
     driver: z.enum(['qemu', 'fake']).default('qemu'),
     accelerator: z.enum(['auto', 'tcg', 'kvm']).default('auto'),
     profile: z.enum(['open', 'aws']).default('open'),

@@ -1,7 +1,7 @@
 // Composition of the data-plane gateway: listeners, connections to applications, and what happens when a MicroVM leaves.
 import { once } from 'node:events';
 import type { Server } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, ListenOptions } from 'node:net';
 import type { DataPlane } from '../contract/data-plane.ts';
 import type { Clock } from '../lib/clock.ts';
 import { Fault } from '../lib/errors.ts';
@@ -26,8 +26,8 @@ export interface GatewayDependencies {
 }
 
 export interface Gateway {
-  /** Mode `host`: serves every MicroVM of the suffix. Port 0 picks a free one. */
-  listen(host: string, port: number): Promise<{ port: number }>;
+  /** Mode `host`: serves every MicroVM of the suffix. Port 0 picks a free one. With `shared`, other threads may listen there too. */
+  listen(host: string, port: number, shared?: boolean): Promise<{ port: number }>;
   /** Mode `port`: serves one MicroVM on a loopback port (the given one if it is free) as `localhost:PORT`. Idempotent. */
   listenFor(microvmId: string, port?: number): Promise<{ port: number }>;
   closeFor(microvmId: string): Promise<void>;
@@ -49,17 +49,17 @@ export function createGateway(dependencies: GatewayDependencies): Gateway {
   });
   const shared = new Set<Listening>();
   const own = new Map<string, Promise<Listening>>();
-  const start = (scope: Scope, host: string, port: number): Promise<Listening> =>
-    startListening(createListener(rooms, scope, tls), host, port);
+  const start = (scope: Scope, host: string, port: number, reusePort = false): Promise<Listening> =>
+    startListening(createListener(rooms, scope, tls), { host, port, reusePort });
   const requireMode = (mode: GatewaySettings['endpointMode']): void => {
     if (settings.endpointMode === mode) return;
     throw new Fault('conflict', { what: `The gateway runs in endpoint mode ${settings.endpointMode}, not ${mode}.` });
   };
 
   return {
-    async listen(host, port) {
+    async listen(host, port, isShared) {
       requireMode('host');
-      const listening = await start('suffix', host, port);
+      const listening = await start('suffix', host, port, isShared);
       shared.add(listening);
       return { port: listening.port };
     },
@@ -120,13 +120,13 @@ async function startNear(start: (port: number) => Promise<Listening>, port: numb
   }
 }
 
-async function startListening(server: Server, host: string, port: number): Promise<Listening> {
+async function startListening(server: Server, where: ListenOptions): Promise<Listening> {
   const sockets = new Set<{ destroy(): void }>();
   server.on('connection', (socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
-  server.listen(port, host);
+  server.listen(where);
   await once(server, 'listening');
   const address = server.address() as AddressInfo;
   return {

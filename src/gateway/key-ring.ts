@@ -22,6 +22,10 @@ export interface TokenKey {
 export interface KeyRing {
   current(): TokenKey;
   find(kid: string): TokenKey | undefined;
+  /** All that are valid, the current one first. */
+  keys(): TokenKey[];
+  /** Calls back after each change of `keys`. */
+  onChange(listener: () => void): void;
   /** Makes a new current key. Tokens of the one before stay valid, those of the one before that do not. */
   rotate(): Promise<void>;
 }
@@ -42,14 +46,16 @@ export async function openKeyRing(path: string, clock: Clock, rotateAfterMs = 30
   ring ??= await replace();
   if (clock.now() - ring.current.createdAtMs >= rotateAfterMs) ring = await replace(ring.current);
   let state = ring;
+  const listeners: (() => void)[] = [];
+  const keys = (): TokenKey[] => [state.current, ...(state.previous ? [state.previous] : [])].map(opened);
   return {
     current: () => opened(state.current),
-    find: (kid) => {
-      const key = [state.current, state.previous].find((candidate) => candidate?.kid === kid);
-      return key && opened(key);
-    },
+    find: (kid) => keys().find((key) => key.kid === kid),
+    keys,
+    onChange: (listener) => void listeners.push(listener),
     rotate: async () => {
       state = await replace(state.current);
+      for (const listener of listeners) listener();
     },
   };
 }

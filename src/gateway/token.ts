@@ -17,7 +17,7 @@ export interface Tokens extends TokenMinter {
 const maxTokenCharacters = 8_000;
 
 /** Tokens over a key ring. `cacheEntries` verified ones are remembered, because decrypting for every request is dear. */
-export function createTokens(ring: KeyRing, cacheEntries = 10_000): Tokens {
+export function createTokens(ring: Pick<KeyRing, 'current' | 'find'>, cacheEntries = 10_000): Tokens {
   const verified = new Map<string, TokenClaims>();
 
   const open = async (token: string): Promise<TokenClaims | undefined> => {
@@ -67,7 +67,7 @@ export function allowsPort(claims: TokenClaims, port: number): boolean {
   return claims.ports === 'all' || claims.ports.some(({ start, end }) => start <= port && port <= end);
 }
 
-async function decrypt(ring: KeyRing, token: string): Promise<TokenClaims | undefined> {
+async function decrypt(ring: Pick<KeyRing, 'find'>, token: string): Promise<TokenClaims | undefined> {
   try {
     const { kid } = decodeProtectedHeader(token);
     const key = kid === undefined ? undefined : ring.find(kid);

@@ -55,5 +55,17 @@ export function describe(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** A Fault as it travels between threads. */
+export interface FaultWords {
+  code: FaultCode;
+  facts: Facts;
+}
+
+/** Of anything that was thrown; what is not a Fault becomes `internal`. */
+export function faultWords(error: unknown): FaultWords {
+  if (isFault(error)) return { code: error.code, facts: error.facts };
+  return { code: 'internal', facts: { what: describe(error) } };
+}
+
 /** All fault codes, for the documentation test. */
 export const faultCodes = Object.keys(messages) as FaultCode[];

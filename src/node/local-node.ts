@@ -146,7 +146,7 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
       residents.delete(microvmId);
     },
 
-    open: async (microvmId, port, signal) => resident(microvmId).machine.guest.open(port, signal),
+    relayOf: (microvmId) => residents.get(microvmId)?.relay,
 
     statistics: async (microvmId) => resident(microvmId).statistics(),
 

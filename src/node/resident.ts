@@ -1,7 +1,7 @@
 // One MicroVM of this host, awake or asleep, and the steps that change which. Steps of one MicroVM never overlap: the control plane asks one at a time,
 // and `busy` refuses what would.
 import { rm } from 'node:fs/promises';
-import type { EndReason, LaunchReport, NodeStatistics, SuspendReport } from '../contract/node-api.ts';
+import type { EndReason, LaunchReport, NodeStatistics, RelayAddress, SuspendReport } from '../contract/node-api.ts';
 import { describe, Fault } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { type Stopwatch, startStopwatch } from '../lib/stopwatch.ts';
@@ -71,6 +71,11 @@ export class Resident {
     const { machine, slot } = this.#awake;
     const [process, sentBytes = 0] = await Promise.all([machine.statistics(), slot?.sentBytes()]);
     return { ...process, sentBytes };
+  }
+
+  /** Undefined while it does not run. */
+  get relay(): RelayAddress | undefined {
+    return this.#awake?.machine.guest.relay;
   }
 
   /** From the image, or from the last snapshot. On failure nothing runs; an older snapshot stays good. */
@@ -284,10 +289,11 @@ export class Resident {
     const { slot } = this.#awake;
     const { microvmId } = this.record;
     this.#awake = undefined;
+    this.#tools.log.warn('microvm_last_words', { microvmId, consoleTail });
+    // Before the slot, and with it the relay's address, can become another's: nobody may dial it any more.
+    this.#tools.onEnded(microvmId, { cause, what });
     this.#release(slot);
     await this.remove();
-    this.#tools.log.warn('microvm_last_words', { microvmId, consoleTail });
-    this.#tools.onEnded(microvmId, { cause, what });
   }
 }
 

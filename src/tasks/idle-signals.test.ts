@@ -105,7 +105,7 @@ test('a guest is looked at only where that decides', async () => {
   await using quiet = await running(all);
   expect(await looked(quiet, 50)).toBe(10);
   await using busy = await running(all);
-  busy.t.app.dataPlane.begin(busy.microvmId);
+  busy.t.begin(busy.microvmId);
   expect(await looked(busy, 50)).toBe(0);
   await using leased = await running(all);
   await leased.t.app.extension.lease(caller, leased.microvmId, 3600);
@@ -133,7 +133,7 @@ test('counters that begin anew with a wake are not taken for use', async () => {
   await vm.t.clock.advance(10_000);
   await suspendMicrovm(vm.t.app.context, caller, { microvmIdentifier: vm.microvmId });
   await vm.t.settle();
-  await vm.t.app.dataPlane.awake(vm.microvmId, new AbortController().signal);
+  await vm.t.app.endpoints.awake(vm.microvmId);
   vm.t.node.uses.set(vm.microvmId, { cpuMs: 200_000, sentBytes: 2 ** 31 });
   await vm.t.clock.advance(61_000);
   expect(vm.sleep()).toMatchObject({ cause: 'idle', lastSignal: 'start' });
@@ -142,7 +142,7 @@ test('counters that begin anew with a wake are not taken for use', async () => {
 test('what was done while nobody had to look is not taken for use of now', async () => {
   await using vm = await running(all);
   await vm.use(10, {});
-  const request = vm.t.app.dataPlane.begin(vm.microvmId);
+  const request = vm.t.begin(vm.microvmId);
   await vm.use(100, { percent: 90, bytesPerSecond: 10_000 });
   request.end();
   await vm.use(61, {});
@@ -199,7 +199,7 @@ test('a lease survives a restart of the server', async () => {
   await next.start();
   const tasks = createTasks(next, t.clock);
   tasks.start();
-  await next.dataPlane.awake(microvmId, new AbortController().signal);
+  await next.endpoints.awake(microvmId);
   await t.clock.advance(599_000);
   expect((await t.get(microvmId)).state).toBe('RUNNING');
   await t.clock.advance(1250);

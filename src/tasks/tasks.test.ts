@@ -37,7 +37,7 @@ test('bytes and open requests keep it awake; in profile aws an open request alon
     await using t = await testApp({ idleSignals: { requests, lease: false } });
     await using _ = await running(t);
     const { microvmId } = await t.launch({ idlePolicy });
-    const request = t.app.dataPlane.begin(microvmId);
+    const request = t.begin(microvmId);
     for (let second = 0; second < 5; second++) {
       await t.clock.advance(1000);
       request.touch();
@@ -80,7 +80,7 @@ test('the maximum duration counts suspended time and ends a busy MicroVM too', a
   await using _ = await running(t);
   const busy = await t.launch({ maximumDurationInSeconds: 20 });
   const asleep = await t.launch({ maximumDurationInSeconds: 20 });
-  t.app.dataPlane.begin(busy.microvmId);
+  t.begin(busy.microvmId);
   await suspendMicrovm(t.app.context, caller, { microvmIdentifier: asleep.microvmId });
   await t.clock.advance(19_900);
   expect([(await t.get(busy.microvmId)).state, (await t.get(asleep.microvmId)).state]).toEqual([
@@ -134,7 +134,7 @@ test('a resumed MicroVM has its whole idle time before it, and one request that 
   await resumeMicrovm(t.app.context, caller, { microvmIdentifier: microvmId });
   await t.clock.advance(1750);
   expect((await t.get(microvmId)).state).toBe('RUNNING');
-  const [first, second] = [t.app.dataPlane.begin(microvmId), t.app.dataPlane.begin(microvmId)];
+  const [first, second] = [t.begin(microvmId), t.begin(microvmId)];
   first.end();
   first.end();
   await t.clock.advance(10_000);

@@ -1,7 +1,7 @@
 // One VM on this machine. A driver boots, snapshots and restores; `qemu/` is the real one, `fake/` keeps the same rules without a VM.
 // Times in milliseconds, sizes in bytes unless named otherwise.
 import type { Duplex } from 'node:stream';
-import type { ProcessStatistics, StageTimes } from '../contract/node-api.ts';
+import type { ProcessStatistics, RelayAddress, StageTimes } from '../contract/node-api.ts';
 
 export type Accelerator = 'tcg' | 'kvm';
 
@@ -12,7 +12,7 @@ export interface Wire {
   tap: string;
   guestMac: string;
   /** Where the host reaches the guest agent's relay. */
-  relay: { host: string; port: number };
+  relay: RelayAddress;
   /** The VMM runs as this user; the tap belongs to it. */
   uid: number;
 }
@@ -120,6 +120,8 @@ export interface MachineEnd {
 
 /** A live guest, as its agent answers. Every answer is parsed with limits: the guest is hostile. */
 export interface Guest {
+  /** Undefined without a network. */
+  readonly relay: RelayAddress | undefined;
   /** First boot only: starts the application. */
   start(plan: AppPlan): Promise<void>;
   /** Is something listening on this TCP port inside the guest? */

@@ -12,8 +12,9 @@ import { microvmAnswer } from '../answers.ts';
 import { readSpec } from '../build-image.ts';
 import { invalid, requireImage, requireMicrovm } from '../caller-checks.ts';
 import { resolveConnectors } from '../connectors.ts';
-import { type AppContext, leave } from '../context.ts';
+import type { AppContext } from '../context.ts';
 import { converge } from '../convergence.ts';
+import { addEndpoint } from '../endpoints.ts';
 import { once, replayed, type TokenUse } from '../idempotency.ts';
 import { quotaExceeded } from '../quota.ts';
 import type { Caller } from '../settings.ts';
@@ -45,7 +46,7 @@ export async function runMicrovm(
   });
   const written = await writeDown(app, caller, input, row);
   if (written !== row.microvmId) return microvmAnswer(app, await requireMicrovm(app, caller, written));
-  void converge(app, app.index.add(row, app.clock.now()));
+  void converge(app, addEndpoint(app, row));
   return microvmAnswer(app, row);
 }
 
@@ -68,7 +69,7 @@ async function writeDown(app: AppContext, caller: Caller, input: RunMicrovmReque
   } finally {
     // Nobody will end a MicroVM that never was: its endpoint and its room are given back here.
     if (written !== microvmId) {
-      leave(app, microvmId);
+      app.closeEndpoint?.(microvmId);
       await app.node.terminate(microvmId);
     }
   }

@@ -1,5 +1,4 @@
 // A host without VMs for tests: keeps the rules of NodeClient, counts calls, and fails when told to.
-import { Duplex } from 'node:stream';
 import type {
   BuildOrder,
   BuildOutcome,
@@ -10,6 +9,7 @@ import type {
   NodeInfo,
   NodeMicrovm,
   NodeStatistics,
+  RelayAddress,
   ReserveOrder,
   SuspendReport,
 } from '../../contract/node-api.ts';
@@ -108,9 +108,8 @@ export class StubNode implements NodeClient {
     this.vms.delete(microvmId);
   }
 
-  open(microvmId: string): Promise<Duplex> {
-    this.#require(microvmId, 'running');
-    return Promise.resolve(new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() }));
+  relayOf(microvmId: string): RelayAddress | undefined {
+    return this.vms.get(microvmId)?.state === 'running' ? { host: '127.0.0.1', port: 1 } : undefined;
   }
 
   onEnded(listener: (microvmId: string, reason: EndReason) => void): void {

@@ -2,8 +2,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Activity } from '../../contract/data-plane.ts';
 import type { GetMicrovmResponse, RunMicrovmRequest } from '../../contract/generated/operations.ts';
 import type { Limits } from '../../contract/limits.ts';
+import { Signs } from '../../contract/signs.ts';
 import type { TokenOrder } from '../../contract/token-claims.ts';
 import { silentLog } from '../../lib/log.ts';
 import { ManualClock } from '../../lib/manual-clock.ts';
@@ -62,6 +64,8 @@ export interface TestApp extends AsyncDisposable {
   /** Launches a MicroVM of a ready-made image and waits until it has come to rest. */
   launch(input?: Partial<RunMicrovmRequest>): Promise<GetMicrovmResponse>;
   get(microvmId: string): Promise<GetMicrovmResponse>;
+  /** A request, as the gateway counts it. */
+  begin(microvmId: string): Activity;
   /** Waits until nothing is under way. */
   settle(): Promise<void>;
 }
@@ -77,7 +81,6 @@ export async function testApp(limits: Partial<Limits> = {}): Promise<TestApp> {
     archiveDirectory: join(directory, 'archives'),
     maxArchiveBytes: 1000,
     parallelBuilds: 1,
-    wakeDeadlineMs: 60_000,
   };
   const objects = stubObjects(caller.account, { bucket: { 'app.zip': 'zip', 'large.zip': 'x'.repeat(1001) } });
   const mintToken = async (order: TokenOrder): Promise<string> => `token-${grants.push(order)}`;
@@ -110,6 +113,11 @@ export async function testApp(limits: Partial<Limits> = {}): Promise<TestApp> {
       return get(microvmId);
     },
     get,
+    begin(microvmId) {
+      const { signs } = app.context.index.get(microvmId) ?? { signs: new Signs() };
+      const endIsActivity = app.context.settings.limits.idleSignals.requests;
+      return signs.begin({ index: 0, clock, endIsActivity });
+    },
     settle,
     async [Symbol.asyncDispose]() {
       await app.close();

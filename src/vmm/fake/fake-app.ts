@@ -1,6 +1,7 @@
-// The application inside a fake VM: a counter over HTTP, spoken over in-memory streams. No port is opened on the host.
+// The application inside a fake VM: a counter over HTTP.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { type Duplex, duplexPair } from 'node:stream';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Clock, Timer } from '../../lib/clock.ts';
 import type { AppState } from './app-state.ts';
 import { appScript, hookScript } from './script.ts';
@@ -20,7 +21,7 @@ export class FakeApp {
   readonly #clock: Clock;
   readonly #events: AppEvents;
   readonly #server: Server;
-  readonly #streams = new Set<Duplex>();
+  readonly #connections = new Set<Socket>();
   #timers: Timer[] = [];
   #running = false;
   /** What waits for the thaw; undefined when not frozen. */
@@ -72,22 +73,14 @@ export class FakeApp {
     return this.#running && appScript(this.state.environment).port === port;
   }
 
-  /** The client's end of a new connection. */
-  connect(): Duplex {
-    const [client, server] = duplexPair();
-    for (const [one, other] of [
-      [client, server],
-      [server, client],
-    ] as const) {
-      this.#streams.add(one);
-      one.on('error', () => {});
-      one.once('close', () => {
-        this.#streams.delete(one);
-        other.destroy();
-      });
-    }
-    this.#whenThawed(() => this.#server.emit('connection', server));
-    return client;
+  /** Serves a new connection. */
+  accept(socket: Socket): void {
+    this.#connections.add(socket);
+    socket.once('close', () => this.#connections.delete(socket));
+    this.#whenThawed(() => {
+      this.#server.emit('connection', socket);
+      socket.resume();
+    });
   }
 
   /** Status of a lifecycle hook, as the script says; remembered. */
@@ -110,8 +103,8 @@ export class FakeApp {
   }
 
   #dropConnections(): void {
-    for (const stream of this.#streams) stream.destroy();
-    this.#streams.clear();
+    for (const socket of this.#connections) socket.resetAndDestroy();
+    this.#connections.clear();
   }
 
   #exit(exitCode: number): void {

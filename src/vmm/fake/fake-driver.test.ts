@@ -171,7 +171,7 @@ test('while it is suspended nothing is answered; a request in that time is answe
   driver = createFakeDriver({ clock, latencyMs: { suspend: 100 } });
   const machine = await launchSlow({ FAKE_SUSPEND_FAILS: '1' });
   const before: Duplex = await machine.guest.open(8080);
-  const closed = once(before, 'close');
+  const closed = new Promise((resolve) => before.once('close', resolve));
   const failure = expect(machine.suspend(at('snapshot'))).rejects.toMatchObject({ code: 'vmm_failed' });
   await closed;
   const asked = ask(machine, '/');
