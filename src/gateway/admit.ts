@@ -1,8 +1,8 @@
 // The door: which MicroVM a request is for, and whether it may go there. Nothing is woken before this says yes.
-import type { IncomingMessage } from 'node:http';
-import { TLSSocket } from 'node:tls';
 import type { DataPlane } from '../contract/data-plane.ts';
+import type { TokenClaims } from '../contract/token-claims.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { ClientStream } from './client-stream.ts';
 import type { Credentials } from './credentials.ts';
 import type { Refusal } from './refusal.ts';
 import { allowsPort, type Tokens } from './token.ts';
@@ -22,32 +22,45 @@ export interface Door {
 /** What a listener serves: all hosts of the suffix, or one MicroVM under a loopback name. */
 export type Scope = { microvmId: string } | 'suffix';
 
-const loopbackNames = new Set(['localhost', '127.0.0.1', '[::1]']);
-
-/** Order: host, token, port. */
-export async function admit(
-  door: Door,
-  req: IncomingMessage,
-  scope: Scope,
-  credentials: Credentials,
-): Promise<Admission | Refusal> {
-  if (!req.url?.startsWith('/')) return 'malformed_request';
-  const place = locate(door, req, scope);
-  if (typeof place === 'string') return place;
-  const claims = await door.tokens.read(credentials.token, place.microvmId, door.clock.now());
-  if (!claims) return 'token_missing';
-  if (claims.host !== undefined && place.host !== undefined && claims.host !== place.host) return 'token_missing';
-  if (credentials.port === 'malformed') return 'port_malformed';
-  if (!allowsPort(claims, credentials.port)) return 'port_denied';
-  return { microvmId: place.microvmId, port: credentials.port };
+interface Destination {
+  microvmId: string;
+  host?: string;
 }
 
-function locate(door: Door, req: IncomingMessage, scope: Scope): { microvmId: string; host?: string } | Refusal {
-  const host = bareHost(req.headers.host);
+const loopbackNames = new Set(['localhost', '127.0.0.1', '[::1]']);
+/** RFC 9110, 9.1 and RFC 3986, 3.3; what is neither would be cut off or sent on differently by whoever comes next. */
+const pathPattern = /^\/[\x21-\x7e\x80-\xff]*$/;
+
+/** Order: form, host, token, port. At once when the token was seen before. */
+export function admit(
+  door: Door,
+  client: ClientStream,
+  scope: Scope,
+  credentials: Credentials,
+): Admission | Refusal | Promise<Admission | Refusal> {
+  if (!pathPattern.test(client.path) || client.head.expectsOther) return 'malformed_request';
+  const to = locate(door, client, scope);
+  if (typeof to === 'string') return to;
+  const claims = door.tokens.read(credentials.token, to.microvmId, door.clock.now());
+  return claims instanceof Promise
+    ? claims.then((read) => judge(read, to, credentials))
+    : judge(claims, to, credentials);
+}
+
+function judge(claims: TokenClaims | undefined, to: Destination, credentials: Credentials): Admission | Refusal {
+  if (!claims) return 'token_missing';
+  if (claims.host !== undefined && to.host !== undefined && claims.host !== to.host) return 'token_missing';
+  if (credentials.port === 'malformed') return 'port_malformed';
+  if (!allowsPort(claims, credentials.port)) return 'port_denied';
+  return { microvmId: to.microvmId, port: credentials.port };
+}
+
+function locate(door: Door, client: ClientStream, scope: Scope): Destination | Refusal {
+  const host = bareHost(client.head.host);
   if (host === undefined) return 'malformed_request';
-  const serverName = req.socket instanceof TLSSocket ? req.socket.servername : undefined;
+  const { serverName } = client;
   // Clients that connect to an address send no server name.
-  if (typeof serverName === 'string' && serverName !== '' && serverName.toLowerCase() !== host) return 'host_mismatch';
+  if (serverName !== undefined && serverName !== '' && serverName.toLowerCase() !== host) return 'host_mismatch';
   if (scope !== 'suffix') return loopbackNames.has(host) ? scope : 'host_unknown';
   if (!host.endsWith(`.${door.suffix}`)) return 'host_unknown';
   return door.dataPlane.find(host) ?? 'host_unknown';

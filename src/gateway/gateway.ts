@@ -1,18 +1,19 @@
 // Composition of the data-plane gateway: listeners, connections to applications, and what happens when a MicroVM leaves.
 import { once } from 'node:events';
-import type { Server } from 'node:https';
+import type { Http2SecureServer } from 'node:http2';
 import type { AddressInfo, ListenOptions } from 'node:net';
 import type { DataPlane } from '../contract/data-plane.ts';
 import type { Clock } from '../lib/clock.ts';
 import { Fault } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
+import type { OnAnswered } from './access-log.ts';
 import type { Scope } from './admit.ts';
 import { Dialer } from './dial.ts';
 import type { Rooms } from './handle.ts';
 import { createListener, type TlsKeyPair } from './listener.ts';
 import type { GatewaySettings } from './settings.ts';
 import type { Tokens } from './token.ts';
-import { UpstreamPool } from './upstream-pool.ts';
+import { Upstreams } from './upstreams.ts';
 
 export interface GatewayDependencies {
   dataPlane: DataPlane;
@@ -23,6 +24,8 @@ export interface GatewayDependencies {
   suffix: string;
   tls: TlsKeyPair;
   settings: GatewaySettings;
+  /** Hears of every request when it is over. */
+  onAnswered?: OnAnswered;
 }
 
 export interface Gateway {
@@ -45,7 +48,7 @@ export function createGateway(dependencies: GatewayDependencies): Gateway {
   const rooms = roomsOf(dependencies);
   dataPlane.onLeave((microvmId) => {
     rooms.dialer.left(microvmId);
-    rooms.pool.drop(microvmId);
+    rooms.upstreams.pool.drop(microvmId);
   });
   const shared = new Set<Listening>();
   const own = new Map<string, Promise<Listening>>();
@@ -88,24 +91,20 @@ export function createGateway(dependencies: GatewayDependencies): Gateway {
     async close(graceMs = 1_000) {
       const all = [...shared, ...(await Promise.all(own.values()))];
       await Promise.all(all.map((listening) => listening.close(graceMs)));
-      rooms.pool.close();
+      rooms.upstreams.pool.close();
     },
   };
 }
 
-function roomsOf({ dataPlane, tokens, clock, log, suffix, settings }: GatewayDependencies): Rooms {
-  const { settleMs, connectTimeoutMs, upstreamIdleMs, upstreamMaxConnections } = settings;
+function roomsOf({ dataPlane, tokens, clock, log, suffix, settings, onAnswered }: GatewayDependencies): Rooms {
+  const { settleMs, connectTimeoutMs } = settings;
   const dialer = new Dialer({ dataPlane, clock, settleMs, connectTimeoutMs });
-  const pool = new UpstreamPool({
-    dial: (microvmId, port, signal) => dialer.dial(microvmId, port, signal),
-    idleMs: upstreamIdleMs,
-    maxConnections: upstreamMaxConnections,
-  });
-  return { dataPlane, door: { dataPlane, tokens, clock, suffix }, dialer, pool, clock, log, settings };
+  const upstreams = new Upstreams({ dialer, clock, settings });
+  return { dataPlane, door: { dataPlane, tokens, clock, suffix }, dialer, upstreams, clock, log, settings, onAnswered };
 }
 
 interface Listening {
-  server: Server;
+  server: Http2SecureServer;
   port: number;
   close(graceMs: number): Promise<void>;
 }
@@ -120,7 +119,7 @@ async function startNear(start: (port: number) => Promise<Listening>, port: numb
   }
 }
 
-async function startListening(server: Server, where: ListenOptions): Promise<Listening> {
+async function startListening(server: Http2SecureServer, where: ListenOptions): Promise<Listening> {
   const sockets = new Set<{ destroy(): void }>();
   server.on('connection', (socket) => {
     sockets.add(socket);

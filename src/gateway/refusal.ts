@@ -1,5 +1,6 @@
 // Every answer the gateway gives on its own, in one table. Reference f.7.
-import type { ServerResponse } from 'node:http';
+import { STATUS_CODES } from 'node:http';
+import type { ClientStream } from './client-stream.ts';
 
 /**
  * An unknown host is undocumented on AWS, where DNS would not even resolve it: 404 with an empty body. A name that belongs to us but not
@@ -47,9 +48,11 @@ export function refusalHeaders(refusal: Refusal, { requestId, explain }: Refusal
   ];
 }
 
-/** Answers with `refusal`; nothing of an answer may have been written before. */
-export function refuse(res: ServerResponse, refusal: Refusal, context: RefusalContext): void {
+/** Answers with `refusal`; nothing of an answer may have been sent before. */
+export function refuse(client: ClientStream, refusal: Refusal, context: RefusalContext): void {
+  if (client.isClosed) return;
   const { status, body } = refusals[refusal];
-  res.writeHead(status, refusalHeaders(refusal, context));
-  res.end(body);
+  const empty = body === '' || client.method === 'HEAD';
+  client.respond(status, STATUS_CODES[status] ?? '', refusalHeaders(refusal, context), { empty, trailers: false });
+  client.end(empty ? undefined : Buffer.from(body), []);
 }

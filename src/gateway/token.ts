@@ -1,5 +1,5 @@
 // Endpoint tokens: JWE compact, `dir` with A256GCM, opaque to clients. Reference f.2.
-import { createHash, randomUUID } from 'node:crypto';
+import { hash, randomUUID } from 'node:crypto';
 import { CompactEncrypt, compactDecrypt, decodeProtectedHeader } from 'jose';
 import { type TokenClaims, type TokenMinter, tokenClaimsSchema } from '../contract/token-claims.ts';
 import { Fault } from '../lib/errors.ts';
@@ -8,8 +8,12 @@ import type { KeyRing } from './key-ring.ts';
 export type TokenVerdict = 'ok' | 'missing' | 'port denied';
 
 export interface Tokens extends TokenMinter {
-  /** Claims of a token that opens this MicroVM now; undefined when it is absent, forged, expired, or for another one. */
-  read(token: string | undefined, microvmId: string, nowMs: number): Promise<TokenClaims | undefined>;
+  /** Claims of a token that opens this MicroVM now; undefined when it is absent, forged, expired, or for another one. At once for one seen before. */
+  read(
+    token: string | undefined,
+    microvmId: string,
+    nowMs: number,
+  ): TokenClaims | undefined | Promise<TokenClaims | undefined>;
   verify(token: string | undefined, microvmId: string, port: number, nowMs: number): Promise<TokenVerdict>;
 }
 
@@ -20,22 +24,22 @@ const maxTokenCharacters = 8_000;
 export function createTokens(ring: Pick<KeyRing, 'current' | 'find'>, cacheEntries = 10_000): Tokens {
   const verified = new Map<string, TokenClaims>();
 
-  const open = async (token: string): Promise<TokenClaims | undefined> => {
-    const hash = createHash('sha256').update(token).digest('base64');
-    const known = verified.get(hash);
-    if (known) return known;
+  const decryptOnce = async (token: string, digest: string): Promise<TokenClaims | undefined> => {
     const claims = await decrypt(ring, token);
     if (!claims) return undefined;
     const [oldest] = verified.keys();
     if (verified.size >= cacheEntries && oldest !== undefined) verified.delete(oldest);
-    verified.set(hash, claims);
+    verified.set(digest, claims);
     return claims;
   };
 
-  const read: Tokens['read'] = async (token, microvmId, nowMs) => {
+  const read: Tokens['read'] = (token, microvmId, nowMs) => {
     if (token === undefined || token.length > maxTokenCharacters) return undefined;
-    const claims = await open(token);
-    return claims && claims.microvmId === microvmId && nowMs < claims.exp * 1_000 ? claims : undefined;
+    const fits = (claims: TokenClaims | undefined): TokenClaims | undefined =>
+      claims && claims.microvmId === microvmId && nowMs < claims.exp * 1_000 ? claims : undefined;
+    const digest = hash('sha256', token, 'base64');
+    const known = verified.get(digest);
+    return known ? fits(known) : decryptOnce(token, digest).then(fits);
   };
 
   return {

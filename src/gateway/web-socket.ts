@@ -1,13 +1,13 @@
-// Upgrade requests: after the application has agreed, both byte streams are spliced. Reference f.6.
+// Upgrade requests over HTTP/1.1: after the application has agreed, both byte streams are spliced. Reference f.6.
 import { type IncomingMessage, ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { finished } from 'node:stream';
-import type { Activity } from '../contract/data-plane.ts';
 import type { Scope } from './admit.ts';
-import { platformSubprotocol, webSocketCredentials } from './credentials.ts';
+import { readAnswerHead } from './answer-head.ts';
+import { Http1Client } from './client-http1.ts';
+import { platformSubprotocol, type WebSocketCredentials, webSocketCredentials } from './credentials.ts';
 import { handle, type Rooms } from './handle.ts';
-import { headerIn, responseHeaders } from './headers.ts';
 import { refuse } from './refusal.ts';
+import { splice } from './splice.ts';
 
 export interface Handshake {
   req: IncomingMessage;
@@ -27,21 +27,53 @@ export function isWebSocket(req: IncomingMessage): boolean {
 }
 
 /** Answers the handshake, or refuses it with an ordinary response. */
-export async function serveUpgrade(rooms: Rooms, handshake: Handshake): Promise<void> {
+export function serveUpgrade(rooms: Rooms, handshake: Handshake): void {
   const { req, socket, scope, requestId } = handshake;
   socket.on('error', () => {});
   const res = responseOn(req);
   const early = holdEarly(handshake);
-  if (!isWebSocket(req)) return refuse(res, 'upgrade_unsupported', { requestId, explain: rooms.settings.explain });
-  const credentials = webSocketCredentials(req);
-  const onAgreed = (raw: readonly string[], application: Duplex, activity: Activity): void => {
-    res.detachSocket(req.socket);
-    socket.write(switching(raw, requestId, credentials.marked === true), 'latin1');
-    application.write(early());
-    splice(socket, application, activity);
-  };
-  const upgrade = { subprotocols: credentials.subprotocols ?? [], onAgreed };
-  await handle(rooms, { req, res, scope, requestId, credentials, expectsContinue: false, upgrade });
+  const client = new Http1Client(req, res, rooms.clock, true);
+  if (!isWebSocket(req)) {
+    refuse(client, 'upgrade_unsupported', { requestId, explain: rooms.settings.explain });
+    return;
+  }
+  const credentials = webSocketCredentials(client.head);
+  handle(rooms, {
+    client,
+    scope,
+    requestId,
+    credentials,
+    upgrade: {
+      headers: subprotocolHeader(credentials),
+      onAgreed(raw, application, activity) {
+        res.detachSocket(req.socket);
+        socket.write(switching(agreedHeaders(raw, requestId, credentials, false)), 'latin1');
+        application.write(early());
+        splice(socket, application, activity);
+      },
+    },
+  });
+}
+
+/** What the application gets to choose from. */
+export function subprotocolHeader({ subprotocols }: WebSocketCredentials): string[] {
+  return subprotocols.length === 0 ? [] : ['sec-websocket-protocol', subprotocols.join(', ')];
+}
+
+/** Headers for the client of a handshake that the application has agreed to. */
+export function agreedHeaders(
+  raw: readonly (Buffer | string)[],
+  requestId: string,
+  { marked }: WebSocketCredentials,
+  lowerCase: boolean,
+): string[] {
+  const { forward } = readAnswerHead(raw, requestId, lowerCase);
+  const selects = forward.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'sec-websocket-protocol');
+  if (marked && !selects) {
+    const name = 'Sec-WebSocket-Protocol';
+    forward.push(lowerCase ? name.toLowerCase() : name, platformSubprotocol);
+  }
+  return forward;
 }
 
 /** Node gives no response object for upgrades; this one serves refusals and answers without an upgrade. */
@@ -75,28 +107,8 @@ function holdEarly({ socket, head }: Handshake): () => Buffer {
   };
 }
 
-function switching(raw: readonly string[], requestId: string, marked: boolean): string {
-  const headers = ['Connection', 'Upgrade', 'Upgrade', 'websocket', ...responseHeaders(raw, requestId)];
-  if (marked && headerIn(raw, 'sec-websocket-protocol') === undefined) {
-    headers.push('Sec-WebSocket-Protocol', platformSubprotocol);
-  }
+function switching(agreed: readonly string[]): string {
+  const headers = ['Connection', 'Upgrade', 'Upgrade', 'websocket', ...agreed];
   const lines = headers.map((text, i) => (i % 2 === 0 ? `${text}: ` : `${text}\r\n`));
   return `HTTP/1.1 101 ${STATUS_CODES[101]}\r\n${lines.join('')}\r\n`;
-}
-
-function splice(socket: Duplex, application: Duplex, activity: Activity): void {
-  application.on('error', () => {});
-  socket.on('data', () => activity.touch());
-  socket.pipe(application);
-  application.pipe(socket);
-  // A clean end passes through the pipes; anything else ends both sides.
-  finished(application, (error) => error && socket.destroy());
-  finished(socket, (error) => error && application.destroy());
-  let open = 2;
-  const closed = (): void => {
-    open -= 1;
-    if (open === 0) activity.end();
-  };
-  application.once('close', closed);
-  socket.once('close', closed);
 }

@@ -1,0 +1,130 @@
+// The gateway beside nginx and beside a bare TLS forwarder of Node and undici, all in front of the same application. `node bench/gateway.ts [--json]`.
+// Each proxy has one processor, load generator and application the other; they are loaded in turns, so that all see the same machine, noise included.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { openAuthority } from '../src/gateway/authority.ts';
+import { systemClock } from '../src/lib/clock.ts';
+import { type Measured, measure, type Shape } from './gateway/load.ts';
+import { startForwarder, startGateway, startNginx, startUpstream, type Target } from './gateway/proxies.ts';
+import { openTools } from './gateway/tools.ts';
+
+const { values } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '2' },
+  },
+});
+const rounds = Math.max(1, Number(values.rounds) || 5);
+const seconds = Math.max(1, Number(values.seconds) || 2);
+
+const shapes = {
+  many: { path: '/', connections: 64, seconds },
+  one: { path: '/', connections: 1, seconds },
+  bulk: { path: '/large', connections: 4, requests: 12 },
+  http2: { path: '/', connections: 8, streams: 8, seconds },
+  http2Bulk: { path: '/large', connections: 4, streams: 1, requests: 12 },
+} satisfies Record<string, Shape>;
+type ShapeName = keyof typeof shapes;
+type Name = 'waterbear' | 'nginx' | 'undici' | 'application';
+type Samples = Partial<Record<Name, Measured[]>>;
+
+const median = (numbers: readonly number[]): number => numbers.toSorted((a, b) => a - b)[numbers.length >> 1] ?? 0;
+const say = (text: string): void => void process.stderr.write(`${text}\n`);
+
+async function main(): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), 'waterbear-bench-gateway-'));
+  const targets: Target[] = [];
+  const start = async (starting: Promise<Target>): Promise<Target> => {
+    const target = await starting;
+    targets.unshift(target);
+    return target;
+  };
+  try {
+    say('gateway: tools, application, proxies');
+    const tools = await openTools();
+    await openAuthority({ directory, suffix: 'vm.localhost', loopback: true, clock: systemClock });
+    const files = { directory, key: join(directory, 'server.key'), cert: join(directory, 'server.crt') };
+    const application = await start(startUpstream(directory));
+    const proxies = [
+      await start(startGateway(files, application.port)),
+      await start(startNginx(tools, files, application.port)),
+      await start(startForwarder(files, application.port)),
+    ];
+    const results = {} as Record<ShapeName, Samples>;
+    for (const proxy of proxies) await measure(tools, directory, proxy, { ...shapes.many, seconds: 1 });
+    for (let round = 1; round <= rounds; round++) {
+      for (const [name, shape] of Object.entries(shapes) as [ShapeName, Shape][]) {
+        say(`gateway: round ${round} of ${rounds}, ${name}`);
+        results[name] ??= {};
+        for (const target of proxies) {
+          // The bare forwarder speaks HTTP/1.1 only.
+          if (shape.streams !== undefined && target.name === 'undici') continue;
+          add(results[name], target.name as Name, await measure(tools, directory, target, shape));
+        }
+        if (name === 'many' || name === 'bulk') {
+          add(results[name], 'application', await measure(tools, directory, application, { ...shape, plain: true }));
+        }
+      }
+    }
+    report(results);
+  } finally {
+    for (const target of targets) await target.stop();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function add(samples: Samples, name: Name, measured: Measured): void {
+  samples[name] ??= [];
+  samples[name].push(measured);
+}
+
+/** Median over the rounds of the quotient within one round. */
+function ratio(samples: Samples, name: Name, of: Name, what: (measured: Measured) => number): number {
+  const [above = [], below = []] = [samples[name], samples[of]];
+  return median(above.map((measured, round) => what(measured) / what(below[round] ?? measured)));
+}
+
+function report(results: Record<ShapeName, Samples>): void {
+  const { many, one, bulk, http2, http2Bulk } = results;
+  const rate = ({ perSecond }: Measured): number => perSecond;
+  const bytes = ({ bytesPerSecond }: Measured): number => bytesPerSecond;
+  const p50 = (samples: readonly Measured[] = []): number => median(samples.map(({ medianMs }) => medianMs));
+  const checks = [
+    { name: 'the application alone, of nginx', value: ratio(many, 'application', 'nginx', rate), least: 2 },
+    { name: 'small answers, of undici', value: ratio(many, 'waterbear', 'undici', rate), least: 0.7 },
+    { name: 'small answers, of nginx', value: ratio(many, 'waterbear', 'nginx', rate), least: 0.3 },
+    { name: '64 MiB answers, of nginx', value: ratio(bulk, 'waterbear', 'nginx', bytes), least: 0.6 },
+    { name: 'one connection, ms above nginx', value: p50(one.waterbear) - p50(one.nginx), most: 0.3 },
+    { name: 'HTTP/2 small answers, of nginx', value: ratio(http2, 'waterbear', 'nginx', rate) },
+    { name: 'HTTP/2 64 MiB answers, of nginx', value: ratio(http2Bulk, 'waterbear', 'nginx', bytes) },
+  ].map((check) => ({ ...check, met: met(check) }));
+  console.log(`gateway over TLS, medians of ${rounds} rounds`);
+  console.log(
+    ['', 'requests/s', 'MiB/s', 'p50 ms', 'cpu µs', 'busy'].map((text, i) => text.padStart(i ? 12 : 24)).join(''),
+  );
+  for (const [shape, samples] of Object.entries(results)) {
+    for (const [name, measured] of Object.entries(samples)) {
+      const of = (what: (one: Measured) => number): number => median(measured.map(what));
+      const cells = [of(rate).toFixed(0), (of(bytes) / 2 ** 20).toFixed(1), of((m) => m.medianMs).toFixed(2)];
+      cells.push(of(({ cpuUs }) => cpuUs).toFixed(0), `${(of(({ busy }) => busy) * 100).toFixed(0)} %`);
+      console.log(`${shape} ${name}`.padStart(24) + cells.map((cell) => cell.padStart(12)).join(''));
+    }
+  }
+  for (const check of checks) {
+    const limit =
+      check.least === undefined ? (check.most === undefined ? '' : `at most ${check.most}`) : `at least ${check.least}`;
+    const verdict = check.met === undefined ? '' : check.met ? 'met' : 'MISSED';
+    console.log(`${check.name.padStart(36)} ${check.value.toFixed(2).padStart(8)}  ${limit.padEnd(14)} ${verdict}`);
+  }
+  if (values.json) console.log(JSON.stringify({ rounds, seconds, checks }));
+}
+
+function met({ value, least, most }: { value: number; least?: number; most?: number }): boolean | undefined {
+  if (least !== undefined) return value >= least;
+  return most === undefined ? undefined : value <= most;
+}
+
+await main();
