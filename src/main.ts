@@ -1,6 +1,7 @@
 // The composition root: settings → host, store, use cases → servers. Nothing else constructs these.
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { sigv4Authenticate } from './api/authenticate.ts';
 import { createS3Handler } from './api/s3/handler.ts';
@@ -77,7 +78,7 @@ async function start(
   const tokenKeys = await openKeyRing(at('keys', 'tokens.json'), clock);
   const tokens = createTokens(tokenKeys);
   const endpoints = new LateEndpoints(log);
-  const limits = limitsOf(settings);
+  const limits = limitsOf(settings, availableParallelism());
   const app = createApp({
     ...{ db: store.db, node, objects, clock, log },
     settings: await appSettings(settings, limits, at('archives')),

@@ -2,7 +2,10 @@
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { idleSignalSetting } from '../../src/config/idle-signals.ts';
+import { quotaSetting } from '../../src/config/quotas.ts';
 import { parseSettings, type ServerSettings } from '../../src/config/settings.ts';
+import { rateNames } from '../../src/contract/limits.ts';
+import { countNames } from '../../src/contract/quotas.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { choiceOption, defineCommand, numberOption, portOption } from '../command.ts';
 import { dataDirectory, dataFlag } from '../data-directory.ts';
@@ -26,6 +29,7 @@ const schema = z.object({
     .transform((text) => text.split(','))
     .pipe(z.array(idleSignalSetting))
     .optional(),
+  quota: z.array(quotaSetting).default([]),
   endpoint: choiceOption(['host', 'port']).default('host'),
   egress: choiceOption(['internet', 'none']).default('internet'),
   egressUdp: z.boolean().default(false),
@@ -51,7 +55,15 @@ export const serve = defineCommand({
   summary: 'start the server: API, S3 endpoint and the HTTPS gateway of the MicroVMs',
   details: `
 SIGTERM or Ctrl-C puts all MicroVMs to sleep and stops; they wake after the next start.
-A second signal stops at once.`,
+A second signal stops at once.
+
+Quotas of an account, whole numbers:
+  ${countNames.join(', ')}
+Rates of an account per second and as many at once, whole numbers or unlimited
+(run is for ResumeMicrovm too, read and write for each operation without a rate of its own):
+  ${rateNames.slice(0, 4).join(', ')},
+  ${rateNames.slice(4).join(', ')}
+GET /waterbear/v1/info shows those in force.`,
   flags: [
     dataFlag,
     { flags: '--host <address>', text: 'address to listen on (default: 127.0.0.1)' },
@@ -67,6 +79,10 @@ A second signal stops at once.`,
     {
       flags: '--idle-signals <list>',
       text: 'what keeps a MicroVM awake beside incoming bytes: requests, lease, cpu[=percent], outbound[=bytes], or none (default: by profile)',
+    },
+    {
+      flags: '--quota <name=value...>',
+      text: 'quotas of an account that differ from the profile, e.g. images=200 run-per-second=50; names below',
     },
     {
       flags: '--endpoint <mode>',
@@ -161,6 +177,7 @@ async function settingsFrom(options: ServeOptions, around: Surroundings): Promis
     accelerator: options.accel,
     profile: options.profile,
     ...(options.idleSignals === undefined ? {} : { idleSignals: options.idleSignals }),
+    quotas: options.quota,
     endpointMode: options.endpoint,
     egress: options.egress,
     egressUdp: options.egressUdp,

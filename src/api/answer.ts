@@ -21,6 +21,7 @@ const modelled: Partial<Record<FaultCode, Modelled>> = {
   too_large: 'ValidationException',
   not_found: 'ResourceNotFoundException',
   quota_exceeded: 'ServiceQuotaExceededException',
+  throttled: 'ThrottlingException',
   capacity_exhausted: 'InsufficientCapacityException',
 };
 
@@ -36,6 +37,9 @@ const unmodelled: Readonly<Record<string, number>> = {
   RequestEntityTooLargeException: 413,
 };
 
+/** Members of errors that are not facts in the body. */
+const apart = new Set(['message', 'retryAfterSeconds']);
+
 const json = (status: number, body: unknown, headers: Record<string, string> = {}): Answer => ({
   status,
   headers: { 'content-type': 'application/json', ...headers },
@@ -47,6 +51,13 @@ export const jsonAnswer = (status: number, body: unknown): Answer => json(status
 /** An error by its name, for what never becomes a Fault. */
 export const namedError = (name: keyof typeof unmodelled, message: string): Answer =>
   json(unmodelled[name] ?? 400, { message }, { 'x-amzn-errortype': name });
+
+/** An error by its name, with a body of its own form; when to come back, where the error knows it, is a header. */
+export function typedError(name: string, status: number, body: unknown, error?: Fault): Answer {
+  const retryAfterSeconds = error?.facts.retryAfterSeconds;
+  const later = retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) };
+  return json(status, body, { 'x-amzn-errortype': name, ...later });
+}
 
 /** An answer as bytes of HTTP/1.1, for a connection on which no request could be read; it ends the connection. */
 export function rawAnswer({ status, headers, body }: Answer, requestId: string): string {
@@ -70,6 +81,6 @@ export function errorAnswer(error: unknown, requestId: string): Answer {
   const { awsError } = error.facts;
   if (typeof awsError === 'string') return namedError(awsError, error.message);
   const shape: ErrorShape = errors[name];
-  const facts = Object.entries(error.facts).filter(([fact]) => fact !== 'message' && shape.members.includes(fact));
-  return json(shape.status, { message: error.message, ...Object.fromEntries(facts) }, { 'x-amzn-errortype': name });
+  const facts = Object.entries(error.facts).filter(([fact]) => !apart.has(fact) && shape.members.includes(fact));
+  return typedError(name, shape.status, { message: error.message, ...Object.fromEntries(facts) }, error);
 }

@@ -16,7 +16,7 @@ import { signedRequest } from './sigv4/request.ts';
 const maxBodyBytes = 1 << 20;
 
 export interface JsonApiDependencies {
-  app: Pick<App, 'operations' | 'coreOperations' | 'inputLimits' | 'extension'>;
+  app: Pick<App, 'operations' | 'coreOperations' | 'inputLimits' | 'throttle' | 'extension'>;
   authenticate: Authenticate;
   log: Log;
 }

@@ -19,6 +19,7 @@ import { coreImplementations, implementations } from './operations/index.ts';
 import { recoverMicrovms } from './recovery.ts';
 import type { AppDependencies, Caller } from './settings.ts';
 import { suspendAll } from './suspend-all.ts';
+import { createThrottle, type Throttle } from './throttle.ts';
 
 type Bound<T extends { input: unknown; output: unknown }> = (caller: Caller, input: T['input']) => Promise<T['output']>;
 
@@ -36,6 +37,8 @@ export interface App {
   readonly extension: Extension;
   /** Profile-dependent bounds of input members. */
   readonly inputLimits: Readonly<Record<string, Constraint>>;
+  /** Before anything else is done for a caller who is known. */
+  readonly throttle: Throttle;
   /** Brings rows and host together. Call once, before the first request. */
   start(): Promise<void>;
   /** For SIGTERM. Nothing launches or wakes afterwards. */
@@ -63,6 +66,7 @@ export function createApp(dependencies: AppDependencies): App {
     endpoints: createEndpointSource(context),
     extension: createExtension(context),
     inputLimits: inputLimits(context.settings.limits),
+    throttle: createThrottle(context.settings.limits.rates, context.clock),
     async start() {
       listenForEnds(context);
       await failInterruptedBuilds(context);

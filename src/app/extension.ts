@@ -1,5 +1,7 @@
 // What the AWS API has no words for: the server itself, stage times of a MicroVM, the log of a build.
+import type { Rate } from '../contract/limits.ts';
 import type { NodeStatistics } from '../contract/node-api.ts';
+import { type QuotaName, quotasOf } from '../contract/quotas.ts';
 import type { MicrovmState } from '../contract/states.ts';
 import type { MicrovmRow } from '../store/tables.ts';
 import { requireMicrovm } from './caller-checks.ts';
@@ -17,6 +19,8 @@ export interface ServerInfo {
   driver: string;
   accelerator: string;
   architecture: string;
+  /** In force for each account. */
+  quotas: Record<QuotaName, Rate>;
 }
 
 export interface MicrovmFacts extends MicrovmReport {
@@ -45,7 +49,7 @@ export function createExtension(app: AppContext): Extension {
   return {
     info() {
       const { confinesEgress: _inside, ...host } = app.node.info();
-      return { version, profile: limits.name, region, ...host };
+      return { version, profile: limits.name, region, ...host, quotas: quotasOf(limits) };
     },
     async microvm(caller, microvmId) {
       const row = await requireMicrovm(app, caller, microvmId);

@@ -6,7 +6,7 @@ import { parseSettings } from './settings.ts';
 
 const where = { dataDirectory: '/data', toolkitDirectory: '/toolkit' };
 const signalsOf = (profile: 'open' | 'aws', idleSignals?: string[]) =>
-  limitsOf(parseSettings({ ...where, profile, ...(idleSignals ? { idleSignals } : {}) })).idleSignals;
+  limitsOf(parseSettings({ ...where, profile, ...(idleSignals ? { idleSignals } : {}) }), 2).idleSignals;
 
 test('the profile decides unless signals are named', () => {
   expect(signalsOf('aws')).toEqual({ requests: false, lease: false });

@@ -1,9 +1,12 @@
 // The two sets of limits: `aws` has the original's walls, `open` lifts those that only protect AWS.
-import type { Limits } from '../contract/limits.ts';
+import { type Limits, type Rate, type RateName, rateNames } from '../contract/limits.ts';
 import { defaultCpuPercent, defaultOutboundBytes, idleSignals } from './idle-signals.ts';
+import { withQuotas } from './quotas.ts';
 import type { ServerSettings } from './settings.ts';
 
 const gib = 1024;
+
+const unlimited = Object.fromEntries(rateNames.map((name) => [name, 'unlimited'])) as Record<RateName, Rate>;
 
 export const profiles: Readonly<Record<Limits['name'], Limits>> = {
   open: {
@@ -23,13 +26,14 @@ export const profiles: Readonly<Record<Limits['name'], Limits>> = {
     maxVersions: 1000,
     maxConnectors: 1000,
     maxMemoryMib: 1 << 30,
+    rates: unlimited,
     launchWhileUpdating: true,
     sizes: {
       512: { baselineMib: 512, memoryMib: 512, vcpus: 1, diskMib: 8 * gib },
       1024: { baselineMib: 1024, memoryMib: 1024, vcpus: 1, diskMib: 8 * gib },
       2048: { baselineMib: 2048, memoryMib: 2048, vcpus: 1, diskMib: 8 * gib },
-      4096: { baselineMib: 4096, memoryMib: 4096, vcpus: 1, diskMib: 16 * gib },
-      8192: { baselineMib: 8192, memoryMib: 8192, vcpus: 1, diskMib: 32 * gib },
+      4096: { baselineMib: 4096, memoryMib: 4096, vcpus: 2, diskMib: 16 * gib },
+      8192: { baselineMib: 8192, memoryMib: 8192, vcpus: 4, diskMib: 32 * gib },
     },
   },
   aws: {
@@ -49,6 +53,16 @@ export const profiles: Readonly<Record<Limits['name'], Limits>> = {
     maxVersions: 50,
     maxConnectors: 100,
     maxMemoryMib: 400 * gib,
+    rates: {
+      'run-per-second': 5,
+      'suspend-per-second': 2,
+      'terminate-per-second': 10,
+      'get-per-second': 100,
+      'auth-token-per-second': 50,
+      'shell-auth-token-per-second': 5,
+      'read-per-second': 100,
+      'write-per-second': 10,
+    },
     launchWhileUpdating: false,
     sizes: {
       512: { baselineMib: 512, memoryMib: 2048, vcpus: 1, diskMib: 8 * gib },
@@ -60,8 +74,17 @@ export const profiles: Readonly<Record<Limits['name'], Limits>> = {
   },
 };
 
-/** The limits of the profile with what the operator set. */
-export function limitsOf({ profile, idleSignals: words }: Pick<ServerSettings, 'profile' | 'idleSignals'>): Limits {
-  const limits = profiles[profile];
-  return words === undefined ? limits : { ...limits, idleSignals: idleSignals(words) };
+/** The limits of the profile with what the operator set. `processors`: of this host; in profile `open` no guest has more. */
+export function limitsOf(
+  { profile, quotas, idleSignals: words }: Pick<ServerSettings, 'profile' | 'quotas' | 'idleSignals'>,
+  processors: number,
+): Limits {
+  const withoutSignals = withQuotas(profiles[profile], quotas);
+  const limits = words === undefined ? withoutSignals : { ...withoutSignals, idleSignals: idleSignals(words) };
+  if (profile === 'aws') return limits;
+  const sizes = Object.entries(limits.sizes).map(([asked, size]) => [
+    asked,
+    { ...size, vcpus: Math.min(size.vcpus, Math.max(1, processors)) },
+  ]);
+  return { ...limits, sizes: Object.fromEntries(sizes) };
 }

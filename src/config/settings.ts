@@ -3,6 +3,7 @@ import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { Fault } from '../lib/errors.ts';
 import { idleSignalSetting } from './idle-signals.ts';
+import { quotaSetting } from './quotas.ts';
 
 const port = z.number().int().min(0).max(65535);
 const absolutePath = z.string().refine(isAbsolute, 'must be an absolute path');
@@ -26,6 +27,8 @@ const schema = z
     profile: z.enum(['open', 'aws']).default('open'),
     /** What keeps a MicroVM awake beside bytes that come in, instead of what the profile has: `requests`, `lease`, `cpu=10` … */
     idleSignals: z.array(idleSignalSetting).min(1).max(16).optional(),
+    /** `NAME=VALUE`: quotas of an account that differ from the profile's. The last one of a name counts. */
+    quotas: z.array(quotaSetting).max(256).default([]),
     /** `host`: one host name per MicroVM below the suffix. `port`: one loopback port each. */
     endpointMode: z.enum(['host', 'port']).default('host'),
     endpointSuffix: z

@@ -18,9 +18,29 @@ export interface IdleSignals {
   readonly lease: boolean;
   /** What the guest takes of the host's processors, in percent of one, smoothed; it counts from here on. Absent: never. */
   readonly cpuPercent?: number;
-  /** What the guest sends between two looks (`lookEveryMs` apart); it counts from here on. Absent: never. */
+  /** What the guest sends between two looks (5 s apart at most); it counts from here on. Absent: never. */
   readonly outboundBytes?: number;
 }
+
+/** Requests per second of one account, and as many at once. */
+export type Rate = number | 'unlimited';
+
+export const rateNames = [
+  /** RunMicrovm and ResumeMicrovm together. */
+  'run-per-second',
+  'suspend-per-second',
+  'terminate-per-second',
+  /** GetMicrovm. */
+  'get-per-second',
+  'auth-token-per-second',
+  'shell-auth-token-per-second',
+  /** Each other operation that only reads, for itself. */
+  'read-per-second',
+  /** Each other operation that changes something, for itself. */
+  'write-per-second',
+] as const;
+
+export type RateName = (typeof rateNames)[number];
 
 export interface Limits {
   name: 'open' | 'aws';
@@ -45,6 +65,7 @@ export interface Limits {
   maxConnectors: number;
   /** Configured memory of all MicroVMs of an account that have not ended. */
   maxMemoryMib: number;
+  rates: Readonly<Record<RateName, Rate>>;
   /** Whether an older version launches while a newer one is built, or has failed. */
   launchWhileUpdating: boolean;
   /** What the guest gets, by the `minimumMemoryInMiB` that may be asked for. */

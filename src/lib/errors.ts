@@ -18,6 +18,7 @@ const messages = {
     `${f.command} ended with ${f.signal ? `signal ${f.signal}` : `exit code ${f.exitCode}`}${f.stderr ? `: ${f.stderr}` : '.'}`,
   quota_exceeded: (f: Facts) => `${f.what}`,
   capacity_exhausted: (f: Facts) => `${f.what}`,
+  throttled: (f: Facts) => `${f.what}`,
   too_large: (f: Facts) => `${f.what} is larger than the limit of ${f.limit}.`,
   snapshot_corrupt: (f: Facts) =>
     `The snapshot file ${f.file} is damaged (${f.why}). It was not loaded. Restore it from a backup, or terminate the MicroVM.`,

@@ -233,6 +233,16 @@ test('a disk that fills up stops launches and builds, then wakes, never sleep', 
   expect(committed(host)).toBe(0);
 });
 
+test('a guest whose peak the host could never give is refused before its build and its launch', async () => {
+  const host = await hostWith();
+  const words = 'This host cannot hold the peak of that size: the guest sees 2001 MiB, and 2000 MiB are offered';
+  await host.node.checkBuild({ baselineMib: 512, memoryMib: 2000 });
+  await expect(host.node.checkBuild({ baselineMib: 512, memoryMib: 2001 })).rejects.toThrow(words);
+  host.buildId = await host.build({ baselineMib: 512, memoryMib: 2001 });
+  await expect(host.launch('peak')).rejects.toThrow(words);
+  expect(committed(host)).toBe(0);
+});
+
 test('every VM gets its share of the processors, by its baseline', async () => {
   const host = await hostWith({ cpuBurst: 2, memoryMib: 10_000 });
   await host.launch('small');

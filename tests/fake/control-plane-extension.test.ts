@@ -2,12 +2,13 @@
 import { ListBucketsCommand, S3Client } from '@aws-sdk/client-s3';
 import { expect, test } from 'vitest';
 import { suspendMicrovm } from '../../src/app/operations/suspend-microvm.ts';
-import { caller, demoArn } from '../../src/app/testing/test-app.ts';
+import { caller, demoArn, testLimits } from '../../src/app/testing/test-app.ts';
 import { controlPlaneRig } from './control-plane-rig.ts';
 import { signedFetch as get } from './signed-fetch.ts';
 
 test('info, stage times and build logs', async () => {
-  await using rig = await controlPlaneRig();
+  const rates = { ...testLimits.rates, 'suspend-per-second': 3 };
+  await using rig = await controlPlaneRig({ maxConnectors: 7, rates });
   const { microvmId, endpoint } = await rig.t.launch();
   await suspendMicrovm(rig.t.app.context, caller, { microvmIdentifier: microvmId });
   await rig.t.settle();
@@ -19,6 +20,14 @@ test('info, stage times and build logs', async () => {
     accelerator: 'fake',
     architecture: 'X86_64',
     capacity: { memoryMib: 16_384, committedMib: 0, parallelLaunches: 2, waiting: 0 },
+    quotas: {
+      ...{ images: 100, 'versions-per-image': 50, 'concurrent-builds': 5, connectors: 7 },
+      ...{ 'memory-mib': 409_600, 'duration-seconds': 28_800 },
+      ...{ 'run-per-second': 'unlimited', 'suspend-per-second': 3, 'terminate-per-second': 'unlimited' },
+      ...{ 'get-per-second': 'unlimited', 'auth-token-per-second': 'unlimited' },
+      ...{ 'shell-auth-token-per-second': 'unlimited', 'read-per-second': 'unlimited' },
+      'write-per-second': 'unlimited',
+    },
   });
   expect(await (await get(rig, `/waterbear/v1/microvms/${microvmId}`)).json()).toEqual({
     microvmId,

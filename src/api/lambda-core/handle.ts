@@ -1,4 +1,4 @@
-// The network connector API, on the same door as MicroVMs: route → authenticate → read and check → use case → write.
+// The network connector API, on the same door as MicroVMs: route → authenticate → count → read and check → use case → write.
 import type { App } from '../../app/create-app.ts';
 import { type CoreOperationName, coreOperations } from '../../contract/lambda-core.ts';
 import { isFault } from '../../lib/errors.ts';
@@ -17,7 +17,7 @@ const route = createRouter<CoreOperationName>(coreOperations);
 
 /** Undefined when no operation has this path. Rejects with the Fault of a request that cannot be authenticated. */
 export function handleCoreOperation(
-  app: Pick<App, 'coreOperations'>,
+  app: Pick<App, 'coreOperations' | 'throttle'>,
   authenticate: Authenticate,
   log: Log,
   request: ReceivedRequest,
@@ -27,7 +27,7 @@ export function handleCoreOperation(
 }
 
 async function answerMatch(
-  app: Pick<App, 'coreOperations'>,
+  app: Pick<App, 'coreOperations' | 'throttle'>,
   authenticate: Authenticate,
   log: Log,
   request: ReceivedRequest,
@@ -38,6 +38,7 @@ async function answerMatch(
   // `readInput` has made the input what the table says, which is what the use case takes.
   const run = app.coreOperations[name] as AnyOperation;
   try {
+    app.throttle({ account }, name);
     const input = readInput(inputName, request, labels, {});
     return jsonAnswer(status, writeOutput(outputName, await run({ account }, input)));
   } catch (error) {

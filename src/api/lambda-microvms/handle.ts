@@ -1,4 +1,4 @@
-// The AWS API: route → authenticate → read and check → use case → write.
+// The AWS API: route → authenticate → count → read and check → use case → write.
 import type { App } from '../../app/create-app.ts';
 import { type OperationName, operations } from '../../contract/generated/operations.ts';
 import type { Operation } from '../../contract/model.ts';
@@ -16,7 +16,7 @@ const route = createRouter<OperationName>(operations);
 
 /** The AWS operations as a function; undefined when no operation has this path. Rejects with a Fault. */
 export function handleOperation(
-  app: Pick<App, 'operations' | 'inputLimits'>,
+  app: Pick<App, 'operations' | 'inputLimits' | 'throttle'>,
   authenticate: Authenticate,
   request: ReceivedRequest,
 ): Promise<Answer> | undefined {
@@ -25,12 +25,17 @@ export function handleOperation(
 }
 
 async function answerMatch(
-  app: Pick<App, 'operations' | 'inputLimits'>,
+  app: Pick<App, 'operations' | 'inputLimits' | 'throttle'>,
   authenticate: Authenticate,
   request: ReceivedRequest,
   { name, labels }: Match<OperationName>,
 ): Promise<Answer> {
   const { account } = await authenticate(request);
+  try {
+    app.throttle({ account }, name);
+  } catch (error) {
+    return inWordsOf(name, error);
+  }
   const { input: inputName, output: outputName, status }: Operation = operations[name];
   // `readInput` has made the input what the table says, which is what the use case takes.
   const run = app.operations[name] as AnyOperation;
@@ -44,8 +49,13 @@ async function answerMatch(
   try {
     return jsonAnswer(status, writeOutput(outputName, await run({ account }, input)));
   } catch (error) {
-    const answer = tagErrorAnswer(name, error);
-    if (answer) return answer;
-    throw error;
+    return inWordsOf(name, error);
   }
+}
+
+/** Throws what has the same form with every operation. */
+function inWordsOf(name: OperationName, error: unknown): Answer {
+  const answer = tagErrorAnswer(name, error);
+  if (answer) return answer;
+  throw error;
 }

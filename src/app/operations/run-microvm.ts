@@ -86,9 +86,14 @@ async function checkStillPossible(
   const image = await requireImage({ db: trx }, caller, input.imageIdentifier, 'Malformed ARN');
   await launchable(app, trx, image, row.imageVersion);
   const { maxMemoryMib } = app.settings.limits;
-  if ((await sumLiveMemoryMib(trx, caller.account)) + row.memoryMib <= maxMemoryMib) return;
-  const what = 'The base maximum allocated memory limit has been reached for this account.';
-  throw quotaExceeded('L-CD1C0CC4', 'microvm', what);
+  const usedMib = await sumLiveMemoryMib(trx, caller.account);
+  if (usedMib + row.memoryMib <= maxMemoryMib) return;
+  const what = [
+    'The base maximum allocated memory limit has been reached for this account:',
+    `MicroVMs that have not ended have ${usedMib} of ${maxMemoryMib} MiB, and this one needs ${row.memoryMib} MiB.`,
+    'Terminate some, or raise --quota memory-mib.',
+  ].join(' ');
+  throw quotaExceeded({ quotaCode: 'L-CD1C0CC4', resourceType: 'microvm', what });
 }
 
 /** The version asked for, or the newest one that may be launched. */

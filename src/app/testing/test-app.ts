@@ -38,6 +38,16 @@ export const testLimits: Limits = {
   maxVersions: 50,
   maxConnectors: 100,
   maxMemoryMib: 400 * 1024,
+  rates: {
+    'run-per-second': 'unlimited',
+    'suspend-per-second': 'unlimited',
+    'terminate-per-second': 'unlimited',
+    'get-per-second': 'unlimited',
+    'auth-token-per-second': 'unlimited',
+    'shell-auth-token-per-second': 'unlimited',
+    'read-per-second': 'unlimited',
+    'write-per-second': 'unlimited',
+  },
   launchWhileUpdating: true,
   sizes: {
     512: { baselineMib: 512, memoryMib: 512, vcpus: 1, diskMib: 8192 },
