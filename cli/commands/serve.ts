@@ -5,7 +5,7 @@ import { idleSignalSetting } from '../../src/config/idle-signals.ts';
 import { quotaSetting } from '../../src/config/quotas.ts';
 import { parseSettings, type ServerSettings } from '../../src/config/settings.ts';
 import { rateNames } from '../../src/contract/limits.ts';
-import { countNames } from '../../src/contract/quotas.ts';
+import { countNames, endpointQuotaNames } from '../../src/contract/quotas.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { choiceOption, defineCommand, numberOption, portOption } from '../command.ts';
 import { dataDirectory, dataFlag } from '../data-directory.ts';
@@ -63,6 +63,8 @@ Rates of an account per second and as many at once, whole numbers or unlimited
 (run is for ResumeMicrovm too, read and write for each operation without a rate of its own):
   ${rateNames.slice(0, 4).join(', ')},
   ${rateNames.slice(4).join(', ')}
+Limits of the endpoint of each MicroVM, whatever its size, whole numbers or unlimited:
+  ${endpointQuotaNames.join(', ')}
 GET /waterbear/v1/info shows those in force.`,
   flags: [
     dataFlag,
@@ -82,7 +84,7 @@ GET /waterbear/v1/info shows those in force.`,
     },
     {
       flags: '--quota <name=value...>',
-      text: 'quotas of an account that differ from the profile, e.g. images=200 run-per-second=50; names below',
+      text: 'quotas that differ from the profile, e.g. images=200 run-per-second=50; names below',
     },
     {
       flags: '--endpoint <mode>',

@@ -1,5 +1,6 @@
 // What the gateway is told of MicroVMs.
 import type { EndpointEvent, EndpointFacts } from '../contract/data-plane.ts';
+import { areLimited } from '../contract/limiter.ts';
 import type { MicrovmRow } from '../store/tables.ts';
 import type { AppContext } from './context.ts';
 import type { LiveMicrovm } from './microvm-index.ts';
@@ -8,7 +9,7 @@ import { SampledSignals } from './sampled-signals.ts';
 /** Puts a MicroVM into the index. Its host is known to the gateway before anybody else hears of it. */
 export function addEndpoint(app: AppContext, row: MicrovmRow): LiveMicrovm {
   const vm = app.index.add(row);
-  tell(app, { kind: 'known', endpoint: factsOf(vm) });
+  tell(app, { kind: 'known', endpoint: factsOf(app, vm) });
   show(app, vm);
   return vm;
 }
@@ -50,6 +51,12 @@ function tell(app: AppContext, event: EndpointEvent): void {
   for (const watcher of app.watchers) watcher(event);
 }
 
-export function factsOf({ row: { microvmId, host }, signs, waking }: LiveMicrovm): EndpointFacts {
-  return { microvmId, host, signs: signs.buffer, ...(waking ? { waking } : {}) };
+export function factsOf(app: AppContext, { row, signs, waking }: LiveMicrovm): EndpointFacts {
+  const { microvmId, host, memoryMib } = row;
+  const limits = app.settings.limits.endpoint[memoryMib];
+  return {
+    ...{ microvmId, host, signs: signs.buffer },
+    ...(limits && areLimited(limits) ? { limits } : {}),
+    ...(waking ? { waking } : {}),
+  };
 }

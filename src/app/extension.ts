@@ -1,7 +1,7 @@
 // What the AWS API has no words for: the server itself, stage times of a MicroVM, the log of a build.
-import type { Rate } from '../contract/limits.ts';
+import type { Limits } from '../contract/limits.ts';
 import type { NodeStatistics } from '../contract/node-api.ts';
-import { type QuotaName, quotasOf } from '../contract/quotas.ts';
+import { quotasOf } from '../contract/quotas.ts';
 import type { MicrovmState } from '../contract/states.ts';
 import type { MicrovmRow } from '../store/tables.ts';
 import { requireMicrovm } from './caller-checks.ts';
@@ -20,7 +20,9 @@ export interface ServerInfo {
   accelerator: string;
   architecture: string;
   /** In force for each account. */
-  quotas: Record<QuotaName, Rate>;
+  quotas: ReturnType<typeof quotasOf>;
+  /** By the `minimumMemoryInMiB` of the image. */
+  endpointLimits: Limits['endpoint'];
 }
 
 export interface MicrovmFacts extends MicrovmReport {
@@ -49,7 +51,14 @@ export function createExtension(app: AppContext): Extension {
   return {
     info() {
       const { confinesEgress: _inside, ...host } = app.node.info();
-      return { version, profile: limits.name, region, ...host, quotas: quotasOf(limits) };
+      return {
+        version,
+        profile: limits.name,
+        region,
+        ...host,
+        quotas: quotasOf(limits),
+        endpointLimits: limits.endpoint,
+      };
     },
     async microvm(caller, microvmId) {
       const row = await requireMicrovm(app, caller, microvmId);

@@ -1,6 +1,8 @@
 // What the gateway needs to know and to ask, and what the control plane tells of it. The gateway never touches the database: its threads
 // have what they need of each endpoint in memory, and ask only for a wake.
 import type { Duplex } from 'node:stream';
+import type { Limiter } from './limiter.ts';
+import type { EndpointLimits } from './limits.ts';
 import type { RelayAddress } from './node-api.ts';
 
 export interface Endpoint {
@@ -27,6 +29,8 @@ export interface DataPlane {
    * Never throws; rejects with `conflict` (asleep without autoResume, or ended), `aborted`, or what the wake failed with.
    */
   awake(microvmId: string, signal: AbortSignal): Promise<void> | undefined;
+  /** What the endpoint has to keep to; undefined when that is nothing. */
+  limiter(microvmId: string): Limiter | undefined;
   /** A byte stream to 127.0.0.1:port of a running MicroVM. Rejects with `guest_failed` when nothing listens. */
   open(microvmId: string, port: number, signal: AbortSignal): Promise<Duplex>;
   /** Calls back when the MicroVM is about to be suspended or has ended: kept-alive connections to it must be dropped. */
@@ -46,6 +50,8 @@ export interface EndpointSource {
 export interface EndpointFacts extends Endpoint {
   /** Of `Signs`. */
   signs: SharedArrayBuffer;
+  /** Absent: none. */
+  limits?: EndpointLimits;
   /** Absent while it does not run. */
   waking?: WakingTime;
 }

@@ -10,6 +10,16 @@ export interface GuestSize {
   diskMib: number;
 }
 
+/** Of the endpoint of one MicroVM. Reference f.8. */
+export interface EndpointLimits {
+  /** Both directions together; what is over it waits. */
+  readonly bytesPerSecond: Rate;
+  /** What is over it is refused. */
+  readonly requestsPerSecond: Rate;
+  /** Of clients, at once; what is over it is refused. */
+  readonly connections: Rate;
+}
+
 /** What keeps a MicroVM awake beside bytes that come in at its endpoint. AWS knows none of them (reference e.3). */
 export interface IdleSignals {
   /** Requests, connections and shells that are open. */
@@ -22,9 +32,10 @@ export interface IdleSignals {
   readonly outboundBytes?: number;
 }
 
-/** Requests per second of one account, and as many at once. */
+/** A number, per second or at once. */
 export type Rate = number | 'unlimited';
 
+/** Requests per second of one account, and as many at once. */
 export const rateNames = [
   /** RunMicrovm and ResumeMicrovm together. */
   'run-per-second',
@@ -70,4 +81,6 @@ export interface Limits {
   launchWhileUpdating: boolean;
   /** What the guest gets, by the `minimumMemoryInMiB` that may be asked for. */
   sizes: Readonly<Record<number, GuestSize>>;
+  /** By the same. */
+  endpoint: Readonly<Record<number, EndpointLimits>>;
 }

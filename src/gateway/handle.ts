@@ -3,12 +3,14 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Activity, DataPlane } from '../contract/data-plane.ts';
+import type { Limiter } from '../contract/limiter.ts';
 import type { Clock } from '../lib/clock.ts';
 import { describe, Fault, isFault } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { AccessRecord, OnAnswered } from './access-log.ts';
 import { type Admission, admit, type Door, type Scope } from './admit.ts';
 import { untilAwake } from './awake.ts';
+import { countConnection } from './client-connections.ts';
 import type { ClientStream } from './client-stream.ts';
 import type { Credentials } from './credentials.ts';
 import type { Dialer } from './dial.ts';
@@ -125,6 +127,8 @@ class Passage implements Exchange {
     const kind = this.upgrade ? 'upgrade' : this.client.head.forceHttp2 ? 'http2' : 'ordinary';
     const { microvmId, port } = admission;
     this.#place = { microvmId, port, kind };
+    const limiter = dataPlane.limiter(microvmId);
+    if (limiter && this.#isOver(limiter, microvmId)) return;
     this.#activity = dataPlane.begin(microvmId);
     const waking = dataPlane.awake(microvmId, this.#signal);
     if (!waking) {
@@ -142,6 +146,18 @@ class Passage implements Exchange {
       dialer.sawAwake(microvmId);
       this.#connect(place);
     });
+  }
+
+  /** Refuses what is over a limit, before it wakes anything. */
+  #isOver(limiter: Limiter, microvmId: string): boolean {
+    const { connection } = this.client;
+    if (connection && !countConnection(connection, microvmId, limiter)) {
+      this.#refuse('too_many_connections');
+      return true;
+    }
+    const waitMs = limiter.request();
+    if (waitMs > 0) this.#refuse('too_many_requests', Math.ceil(waitMs / 1000));
+    return waitMs > 0;
   }
 
   #connect(place: Place): void {
@@ -233,12 +249,13 @@ class Passage implements Exchange {
     this.#refuse('application_failed');
   }
 
-  #refuse(refusal: Refusal): void {
+  #refuse(refusal: Refusal, retryAfterSeconds?: number): void {
     const { client, requestId } = this;
     this.#refusal = refusal;
     if (client.isClosed) return;
     this.onAnswer(refusals[refusal].status);
-    refuse(client, refusal, { requestId, explain: this.#rooms.settings.explain });
+    const later = retryAfterSeconds === undefined ? {} : { retryAfterSeconds };
+    refuse(client, refusal, { requestId, explain: this.#rooms.settings.explain, ...later });
     if (!this.upgrade) client.dismiss(this.#rooms.settings.lingerMs);
   }
 

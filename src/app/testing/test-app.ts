@@ -49,6 +49,7 @@ export const testLimits: Limits = {
     'write-per-second': 'unlimited',
   },
   launchWhileUpdating: true,
+  endpoint: {},
   sizes: {
     512: { baselineMib: 512, memoryMib: 512, vcpus: 1, diskMib: 8192 },
     2048: { baselineMib: 2048, memoryMib: 2048, vcpus: 1, diskMib: 8192 },

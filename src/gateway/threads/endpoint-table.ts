@@ -9,6 +9,7 @@ import type {
   EndpointFacts,
   WakingTime,
 } from '../../contract/data-plane.ts';
+import { Limiter } from '../../contract/limiter.ts';
 import { type Counter, Signs } from '../../contract/signs.ts';
 import { Fault, type FaultWords } from '../../lib/errors.ts';
 import { Relay } from '../../relay/relay.ts';
@@ -25,6 +26,7 @@ interface Entry {
   readonly microvmId: string;
   readonly host: string;
   readonly signs: Signs;
+  readonly limiter: Limiter | undefined;
   /** The waking time under way, as far as this thread has heard. */
   waking: { number: number; relay: Relay } | undefined;
 }
@@ -81,6 +83,10 @@ export class EndpointTable implements DataPlane {
     return this.#runs(microvmId) ? undefined : this.#wake(microvmId, signal);
   }
 
+  limiter(microvmId: string): Limiter | undefined {
+    return this.#byId.get(microvmId)?.limiter;
+  }
+
   async open(microvmId: string, port: number, signal: AbortSignal): Promise<Duplex> {
     const entry = this.#byId.get(microvmId);
     const waking = entry?.waking;
@@ -131,8 +137,10 @@ export class EndpointTable implements DataPlane {
     return asked.promise;
   }
 
-  #add({ microvmId, host, signs, waking }: EndpointFacts): void {
-    const entry = { microvmId, host, signs: new Signs(signs), waking: undefined };
+  #add({ microvmId, host, signs: buffer, limits, waking }: EndpointFacts): void {
+    const signs = new Signs(buffer);
+    const limiter = limits && new Limiter(signs, limits, this.#options.counter.index);
+    const entry = { microvmId, host, signs, limiter, waking: undefined };
     this.#byId.set(microvmId, entry);
     this.#byHost.set(host, entry);
     if (waking) this.#woke(microvmId, waking);
