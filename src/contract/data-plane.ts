@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { Limiter } from './limiter.ts';
 import type { EndpointLimits } from './limits.ts';
 import type { RelayAddress } from './node-api.ts';
+import type { Activity } from './signs.ts';
 
 export interface Endpoint {
   microvmId: string;
@@ -11,12 +12,7 @@ export interface Endpoint {
   host: string;
 }
 
-/** One request or connection under way. While it is open in profile `open` the MicroVM is not idle. */
-export interface Activity {
-  /** Bytes came in. */
-  touch(): void;
-  end(): void;
-}
+export type { Activity };
 
 /** What the gateway works with. */
 export interface DataPlane {

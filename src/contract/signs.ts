@@ -7,7 +7,13 @@
 // At least one of them sees the other: the request waits for the wake, or the sleep is called off. `activity` is the last that a request
 // writes, so that whoever has seen it change sees the rest too.
 import type { Clock } from '../lib/clock.ts';
-import type { Activity } from './data-plane.ts';
+
+/** One request or connection under way. While it is open in profile `open` the MicroVM is not idle. */
+export interface Activity {
+  /** Bytes came in. */
+  touch(): void;
+  end(): void;
+}
 
 /** Threads that may count. */
 export const maxCounters = 64;

@@ -3,6 +3,7 @@ import { type Duplex, duplexPair, PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
 import { Limiter } from '../contract/limiter.ts';
 import { Signs } from '../contract/signs.ts';
+import type { Timer } from '../lib/clock.ts';
 import { ManualClock } from '../lib/manual-clock.ts';
 import { MeteredStream } from './metered-stream.ts';
 
@@ -13,8 +14,22 @@ function rig() {
   const signs = new Signs();
   const limiter = new Limiter(signs, limits, 0, () => BigInt(clock.now()) * 1_000_000n);
   const [inner, application] = duplexPair();
-  const stream = new MeteredStream(inner, limiter, clock);
-  return { clock, inner, application, stream, limiter };
+  const timers = new Set<Timer>();
+  const after = (ms: number, fn: () => void): Timer => {
+    const waiting = clock.after(ms, () => {
+      timers.delete(timer);
+      fn();
+    });
+    const cancel = (): void => {
+      timers.delete(timer);
+      waiting.cancel();
+    };
+    const timer = { cancel };
+    timers.add(timer);
+    return timer;
+  };
+  const stream = new MeteredStream(inner, limiter, { now: () => clock.now(), after });
+  return { clock, inner, application, stream, timers };
 }
 
 function collect(stream: Duplex): { text: string; ended: boolean; closed: boolean } {
@@ -79,11 +94,12 @@ test('while a piece is held, nothing more is read', async () => {
 
 test('nothing that is held keeps a stream from closing', async () => {
   for (const how of ['inner', 'error', 'stream'] as const) {
-    const { clock, application, stream, inner } = rig();
+    const { clock, application, stream, inner, timers } = rig();
     const seen = collect(stream);
     application.write('a'.repeat(10_000));
     stream.write('b'.repeat(10_000));
     await clock.advance(0);
+    expect(timers.size).toBe(2);
     if (how === 'inner') inner.destroy();
     if (how === 'error') inner.destroy(new Error('reset'));
     if (how === 'stream') stream.destroy();
@@ -93,6 +109,7 @@ test('nothing that is held keeps a stream from closing', async () => {
       true,
       how === 'error' ? 'reset' : undefined,
     ]);
+    expect(timers.size).toBe(0);
     await clock.advance(100_000);
     expect(seen.text).toBe('');
   }
