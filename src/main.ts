@@ -4,13 +4,15 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { sigv4Authenticate } from './api/authenticate.ts';
+import { startMetricsServer } from './api/metrics-server.ts';
 import { createS3Handler } from './api/s3/handler.ts';
 import { createControlPlane } from './api/server.ts';
 import { cachedKeys } from './api/sigv4/key-cache.ts';
 import type { KeyLookup } from './api/sigv4/verify.ts';
 import { type App, createApp } from './app/create-app.ts';
+import { metricsText } from './app/metrics/metrics-text.ts';
 import type { AppSettings } from './app/settings.ts';
-import { limitsOf } from './config/profiles.ts';
+import { limitsOf, profiles } from './config/profiles.ts';
 import type { ServerSettings } from './config/settings.ts';
 import type { Limits } from './contract/limits.ts';
 import { openAuthority, readTlsFiles } from './gateway/authority.ts';
@@ -23,6 +25,7 @@ import { createTokens } from './gateway/token.ts';
 import { type Clock, systemClock } from './lib/clock.ts';
 import { writeDurably } from './lib/durable-file.ts';
 import { describe } from './lib/errors.ts';
+import { requireLineFile } from './lib/line-file.ts';
 import type { Log } from './lib/log.ts';
 import { openNode } from './node/open-node.ts';
 import { openDirectoryStore } from './objects/directory-store.ts';
@@ -39,6 +42,8 @@ export interface RunningServer {
   caFile: string;
   region: string;
   credentials: { accessKeyId: string; secretAccessKey: string };
+  /** After log files were moved away: what comes next goes to new ones. */
+  reopenLogs(): void;
   /** Suspends every MicroVM and gives back all but the data directory. Idempotent. */
   close(): Promise<void>;
 }
@@ -75,23 +80,26 @@ async function start(
   const objects = await openDirectoryStore({ dir: at('objects'), clock });
   const node = await openNode(settings, clock, log);
   stack.defer(() => node.close());
-  const tokenKeys = await openKeyRing(at('keys', 'tokens.json'), clock);
-  const tokens = createTokens(tokenKeys);
+  const ring = stack.use(await openKeyRing(at('keys', 'tokens.json'), clock, { ...tokenKeyTimes(settings), log }));
+  const tokens = createTokens(ring);
   const endpoints = new LateEndpoints(log);
   const limits = limitsOf(settings, availableParallelism());
   const app = createApp({
     ...{ db: store.db, node, objects, clock, log },
     settings: await appSettings(settings, limits, at('archives')),
     mintToken: (order) => tokens.mint(order),
+    tokens,
+    traffic: () => gateway.traffic(),
     openEndpoint: (microvmId) => endpoints.open(microvmId),
     closeEndpoint: (microvmId) => endpoints.close(microvmId),
     endpointOf: (microvmId, vmHost) => endpoints.of(microvmId, vmHost),
   });
   stack.defer(() => app.close());
   const { tls, caFile } = await openTls(settings, at('keys'), clock);
+  if (settings.accessLog !== undefined) await requireLineFile(settings.accessLog);
   const gateway = createGatewayThreads({
-    ...{ threads: settings.gatewayThreads, source: app.endpoints, keys: tokenKeys, clock, log, tls },
-    suffix: settings.endpointSuffix,
+    ...{ threads: settings.gatewayThreads, source: app.endpoints, keys: ring, clock, log, tls },
+    ...{ suffix: settings.endpointSuffix, accessLog: settings.accessLog },
     settings: { ...gatewayDefaults, endpointMode: settings.endpointMode, explain: settings.profile === 'open' },
     endIsActivity: limits.idleSignals.requests,
   });
@@ -103,12 +111,13 @@ async function start(
   const authenticate = sigv4Authenticate(keys, { clock, regions: [region] });
   const control = createControlPlane({ app, authenticate, s3, log });
   stack.defer(() => control.close());
+  const metricsPort = await startMetrics(settings, app, log, stack);
   const tasks = createTasks(app, clock);
   stack.defer(() => tasks.stop());
   const apiUrl = `http://${reachable(settings.host)}:${await control.listen(settings.host, settings.apiPort)}`;
   tasks.start();
   const { accessKeyId, secret: secretAccessKey } = key;
-  const facts = { apiUrl, s3Url: apiUrl, caFile, region, gatewayPort };
+  const facts = { apiUrl, s3Url: apiUrl, caFile, region, gatewayPort, ...(metricsPort ? { metricsPort } : {}) };
   await writeDurably(at('server.json'), JSON.stringify({ ...facts, accessKeyId, secretAccessKey, pid: process.pid }));
   log.info('server_started', { ...facts, ...node.info() });
   const close = once(async () => {
@@ -118,14 +127,29 @@ async function start(
     await stack.disposeAsync();
     log.info('server_stopped');
   });
-  return { apiUrl, gatewayPort, caFile, region, credentials: { accessKeyId, secretAccessKey }, close };
+  const reopenLogs = (): void => gateway.reopenLog();
+  return { apiUrl, gatewayPort, caFile, region, credentials: { accessKeyId, secretAccessKey }, reopenLogs, close };
 }
 
+/** Resolves with the port, where there is to be one. */
+async function startMetrics({ metricsPort }: ServerSettings, app: App, log: Log, stack: AsyncDisposableStack) {
+  if (metricsPort === undefined) return undefined;
+  const { port } = stack.use(await startMetricsServer(metricsPort, () => metricsText(app.context), log));
+  return port;
+}
+
+/** A server whose profile was changed still honours the longest tokens that it may have given. */
+const tokenKeyTimes = ({ tokenKeyHours }: ServerSettings) => ({
+  rotateAfterMs: tokenKeyHours * 3_600_000,
+  maxTokenMs: Math.max(...Object.values(profiles).map(({ maxTokenMinutes }) => maxTokenMinutes)) * 60_000,
+});
+
 async function appSettings(settings: ServerSettings, limits: Limits, archiveDirectory: string): Promise<AppSettings> {
-  const { region, endpointSuffix: hostSuffix } = settings;
+  const { region, account, endpointSuffix: hostSuffix } = settings;
   return {
     region,
     version: await productVersion(),
+    account,
     limits,
     hostSuffix,
     archiveDirectory,

@@ -20,6 +20,7 @@ export interface Measured {
   perSecond: number;
   bytesPerSecond: number;
   medianMs: number;
+  p99Ms: number;
   /** Processor time of the target per request. */
   cpuUs: number;
   /** Share of a processor that the target used. */
@@ -54,6 +55,7 @@ export async function measure(tools: Tools, directory: string, target: Target, s
     perSecond: rows.length / took,
     bytesPerSecond: (rows.length * size) / took,
     medianMs: (times[times.length >> 1] ?? 0) / 1000,
+    p99Ms: (times[Math.floor(times.length * 0.99)] ?? 0) / 1000,
     cpuUs: (cpuSeconds * 1e6) / rows.length,
     busy: cpuSeconds / took,
   };

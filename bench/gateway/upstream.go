@@ -1,5 +1,5 @@
 // The application of the gateway's benchmark: answers GET requests from memory, over HTTP/1.1 with kept connections.
-// usage: upstream ADDRESS. `/large` is 64 MiB, every other path a few bytes.
+// usage: upstream ADDRESS. `/large` is 64 MiB, every other path a few bytes. It is its own relay.
 package main
 
 import (
@@ -37,6 +37,11 @@ func answer(length int, body []byte) []byte {
 func serve(conn net.Conn, small, head, piece []byte) {
 	defer conn.Close()
 	reader := bufio.NewReader(conn)
+	// As a guest's relay, when it is spoken to as one: a port, answered by a plus.
+	if first, err := reader.Peek(1); err == nil && first[0] >= '0' && first[0] <= '9' {
+		reader.ReadSlice('\n')
+		conn.Write([]byte("+"))
+	}
 	for {
 		line, err := reader.ReadSlice('\n')
 		if err != nil {

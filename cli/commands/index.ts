@@ -5,7 +5,9 @@ import { demo } from './demo.ts';
 import { env } from './env.ts';
 import { lease } from './lease.ts';
 import { logs } from './logs.ts';
+import { revoke } from './revoke.ts';
+import { rotateKeys } from './rotate-keys.ts';
 import { serve } from './serve.ts';
 import { show } from './show.ts';
 
-export const commands: readonly Command[] = [serve, env, demo, show, lease, logs, awsModel];
+export const commands: readonly Command[] = [serve, env, demo, show, lease, logs, revoke, rotateKeys, awsModel];

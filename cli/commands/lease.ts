@@ -2,8 +2,8 @@
 import { z } from 'zod';
 import { defineCommand } from '../command.ts';
 import { dataDirectory, dataFlag } from '../data-directory.ts';
-import { microvmOption, requireAnswer } from '../microvm-route.ts';
-import { postSigned } from '../server-api.ts';
+import { microvmOption } from '../microvm-option.ts';
+import { askServer } from '../server-api.ts';
 import { readServerFile } from '../server-file.ts';
 
 const secondsPer = { s: 1, m: 60, h: 3600 } as const;
@@ -34,14 +34,8 @@ against the maximum duration, and does not wake a MicroVM that sleeps.`,
   schema,
   run: async ({ data, id, time }, around) => {
     const facts = await readServerFile(dataDirectory(data, around));
-    const answer = await postSigned(
-      facts.apiUrl,
-      `/waterbear/v1/microvms/${id}/lease`,
-      { seconds: time },
-      facts,
-      Date.now(),
-    );
-    const { leasedUntil, state } = requireAnswer(answer, id);
+    const path = `/waterbear/v1/microvms/${id}/lease`;
+    const { leasedUntil, state } = await askServer(facts, path, { seconds: time }, Date.now());
     around.out.write(
       leasedUntil === null ? `No lease on ${id} (${state}).\n` : `Leased until ${leasedUntil} (${state}).\n`,
     );

@@ -46,6 +46,9 @@ const schema = z.object({
   cpuBurst: numberOption(0.25, 1024, 'any').optional(),
   diskReserve: numberOption(0, 999_999_999).optional(),
   parallelLaunches: numberOption(1, 1024).optional(),
+  tokenKeyHours: numberOption(1, 87_600).default(720),
+  accessLog: z.string().min(1, 'must name a file, or be - or off').default('off'),
+  metricsPort: portOption.optional(),
   log: choiceOption(['silent', 'error', 'warn', 'info']).default('warn'),
 });
 type ServeOptions = z.output<typeof schema>;
@@ -120,6 +123,15 @@ GET /waterbear/v1/info shows those in force.`,
       text: 'disk space that launches and builds leave free; wakes leave half of it (default: 5 %, 4 GiB at least)',
     },
     { flags: '--parallel-launches <n>', text: 'VMs that start at the same time (default: one per processor)' },
+    {
+      flags: '--token-key-hours <n>',
+      text: 'age at which the key of endpoint tokens is replaced; tokens stay valid (default: 720)',
+    },
+    {
+      flags: '--access-log <file>',
+      text: 'a line of JSON for every request to a MicroVM; - is standard output (default: off). SIGHUP opens it anew',
+    },
+    { flags: '--metrics-port <port>', text: 'serve /metrics on 127.0.0.1 without a signature (default: no)' },
     { flags: '--log <level>', text: 'silent, error, warn or info: JSON lines on standard error (default: warn)' },
   ],
   schema,
@@ -139,6 +151,9 @@ async function runServer(options: ServeOptions, around: Surroundings): Promise<n
     const { startServer } = await import('../../src/main.ts');
     const server = await startServer(settings, createLog(options.log));
     let exitCode = 0;
+    const reopenLogs = (): void => server.reopenLogs();
+    // Without such a log the signal keeps its meaning: the terminal is gone.
+    if (settings.accessLog !== undefined) process.on('SIGHUP', reopenLogs);
     try {
       const facts = await readServerFile(settings.dataDirectory);
       announce(facts, settings, around);
@@ -146,6 +161,7 @@ async function runServer(options: ServeOptions, around: Surroundings): Promise<n
       await fired(stop.asked);
       around.out.write('Stopping: putting MicroVMs to sleep. A second signal stops at once.\n');
     } finally {
+      process.off('SIGHUP', reopenLogs);
       exitCode = await server.close().then(
         () => 0,
         (error: unknown) => {
@@ -189,8 +205,17 @@ async function settingsFrom(options: ServeOptions, around: Surroundings): Promis
     ...(options.tlsKey === undefined ? {} : { tlsKeyFile: resolve(options.tlsKey) }),
     ...(options.tlsCert === undefined ? {} : { tlsCertFile: resolve(options.tlsCert) }),
     region: options.region,
+    tokenKeyHours: options.tokenKeyHours,
+    ...observationFrom(options),
     ...capacityFrom(options),
   });
+}
+
+function observationFrom({ accessLog, metricsPort }: ServeOptions): Partial<ServerSettings> {
+  return {
+    ...(accessLog === 'off' ? {} : { accessLog: accessLog === '-' ? accessLog : resolve(accessLog) }),
+    ...(metricsPort === undefined ? {} : { metricsPort }),
+  };
 }
 
 function capacityFrom({ memory, cpuBurst, diskReserve, parallelLaunches }: ServeOptions): Partial<ServerSettings> {
@@ -211,6 +236,7 @@ function announce(facts: ServerFacts, settings: ServerSettings, around: Surround
     ['MicroVMs', `https://<id>.${settings.endpointSuffix}${facts.gatewayPort === 443 ? '' : `:${facts.gatewayPort}`}`],
     ['data', settings.dataDirectory],
   ];
+  if (facts.metricsPort !== undefined) rows.push(['metrics', `http://127.0.0.1:${facts.metricsPort}/metrics`]);
   if (settings.endpointMode === 'port') rows[2] = ['MicroVMs', 'https, a local port each: see "endpoint"'];
   around.out.write('Waterbear is running.\n');
   for (const [name = '', value = ''] of rows) around.out.write(`  ${name.padEnd(10)}${value}\n`);

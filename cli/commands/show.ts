@@ -2,8 +2,8 @@
 import { z } from 'zod';
 import { defineCommand } from '../command.ts';
 import { dataDirectory, dataFlag } from '../data-directory.ts';
-import { microvmOption, requireAnswer } from '../microvm-route.ts';
-import { getSigned } from '../server-api.ts';
+import { microvmOption } from '../microvm-option.ts';
+import { getSigned, membersOf } from '../server-api.ts';
 import { readServerFile } from '../server-file.ts';
 
 const schema = z.object({ data: z.string().min(1, 'must name a directory').optional(), id: microvmOption });
@@ -19,7 +19,7 @@ export const show = defineCommand({
   run: async ({ data, id }, around) => {
     const facts = await readServerFile(dataDirectory(data, around));
     const answer = await getSigned(facts.apiUrl, `/waterbear/v1/microvms/${id}`, facts, Date.now());
-    around.out.write(`${JSON.stringify(requireAnswer(answer, id), undefined, 2)}\n`);
+    around.out.write(`${JSON.stringify(membersOf(answer), undefined, 2)}\n`);
     return 0;
   },
 });

@@ -1,6 +1,6 @@
 // The four acts on a host that convergence chooses from. Each looks first whether the host has already got there (a crash
 // or a failed write may lie between act and record), and each ends by recording what is, never what was hoped for.
-import type { LaunchOrder } from '../contract/node-api.ts';
+import type { LaunchOrder, StageTimes } from '../contract/node-api.ts';
 import { Fault, isFault } from '../lib/errors.ts';
 import { fromJson } from '../store/json.ts';
 import type { MicrovmChange } from '../store/microvms.ts';
@@ -9,6 +9,7 @@ import { changeState, ended, reasonOf } from './change-state.ts';
 import { egressOf } from './connectors.ts';
 import type { AppContext } from './context.ts';
 import { leave } from './endpoints.ts';
+import type { Act as MeasuredAct } from './metrics/stage-times.ts';
 import type { LiveMicrovm } from './microvm-index.ts';
 import { withLaunch, withSuspend } from './report.ts';
 import { logSleep, sleepRecord } from './sleep-record.ts';
@@ -35,6 +36,10 @@ async function attempt<T>(app: AppContext, vm: LiveMicrovm, what: string, act: (
   }
 }
 
+function note(app: AppContext, { row }: LiveMicrovm, act: MeasuredAct, outcome: Outcome<{ stages: StageTimes }>): void {
+  if ('report' in outcome && outcome.report) app.stageMetrics.record(row.microvmId, act, outcome.report.stages);
+}
+
 function launchOrder({ microvmId, buildId, account, runHookPayload, egressConnectors }: MicrovmRow): LaunchOrder {
   const egress = egressOf(fromJson(egressConnectors));
   return {
@@ -53,6 +58,7 @@ export const launch: Act = async (app, vm) => {
     onHost(app, vm) === 'running' ? undefined : app.node.launch(order),
   );
   const nowMs = app.clock.now();
+  note(app, vm, 'launch', outcome);
   await changeState(app, vm, (row) => {
     if (row.state !== 'PENDING') return undefined;
     if ('error' in outcome) return ended(reasonOf(outcome.error), nowMs);
@@ -72,6 +78,7 @@ export const resume: Act = async (app, vm) => {
     return;
   }
   vm.wakeFault = undefined;
+  note(app, vm, 'wake', outcome);
   await changeState(app, vm, (row) =>
     isOver(row) ? undefined : running(row, withLaunch(row, 'wake', outcome.report)),
   );
@@ -99,6 +106,7 @@ export const suspend: Act = async (app, vm) => {
     return;
   }
   vm.failedSuspends = 0;
+  note(app, vm, 'suspend', outcome);
   const asleep = { state: 'SUSPENDED', suspendedAtMs: app.clock.now(), stateReason: null } as const;
   const row = await changeState(app, vm, (row) =>
     row.state === 'SUSPENDING' ? { ...asleep, report: withSuspend(row, record, outcome.report) } : undefined,

@@ -46,6 +46,7 @@ function adopt(app: AppContext, vm: LiveMicrovm, row: MicrovmRow): void {
   const forgotten = app.index.retire(vm);
   leave(app, vm);
   app.closeEndpoint?.(row.microvmId);
+  app.stageMetrics.forget(row.microvmId);
   if (forgotten) forget(app, forgotten);
 }
 

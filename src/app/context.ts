@@ -2,11 +2,13 @@
 import type { EndpointEvent } from '../contract/data-plane.ts';
 import type { Background } from './background.ts';
 import type { BuildQueue } from './build-queue.ts';
+import type { StageMetrics } from './metrics/stage-times.ts';
 import type { MicrovmIndex } from './microvm-index.ts';
 import type { AppDependencies } from './settings.ts';
 
 export interface AppContext extends AppDependencies {
   readonly index: MicrovmIndex;
+  readonly stageMetrics: StageMetrics;
   readonly builds: BuildQueue;
   /** Finishes deletions of images and versions. */
   readonly deletions: Background;

@@ -14,6 +14,7 @@ import { recordEnd } from './end-microvm.ts';
 import { createEndpointSource } from './endpoint-source.ts';
 import { createExtension, type Extension } from './extension.ts';
 import { inputLimits } from './input-limits.ts';
+import { StageMetrics } from './metrics/stage-times.ts';
 import { MicrovmIndex } from './microvm-index.ts';
 import { coreImplementations, implementations } from './operations/index.ts';
 import { recoverMicrovms } from './recovery.ts';
@@ -52,6 +53,7 @@ export function createApp(dependencies: AppDependencies): App {
   const context: AppContext = {
     ...dependencies,
     index: new MicrovmIndex(),
+    stageMetrics: new StageMetrics(),
     builds: new BuildQueue(dependencies.settings.parallelBuilds),
     deletions: new Background('image.deletions', dependencies, () => finishDeletions(context)),
     connectors: new Background('connector.changes', dependencies, () => finishConnectors(context)),

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { EndpointEvent } from '../contract/data-plane.ts';
 import { Fault } from '../lib/errors.ts';
 import { suspendIdle } from './idle.ts';
@@ -32,7 +32,8 @@ test('what the gateway hears: a new endpoint, its waking times, its end', async 
   expect(microvmId).not.toContain(endpoint?.slice(0, 36));
   const { signs } = liveOf(t, microvmId);
   const relay = { host: '127.0.0.1', port: 1 };
-  const facts = { microvmId, host: endpoint, signs: signs.buffer };
+  const owner = { account: caller.account, imageArn: demoArn };
+  const facts = { microvmId, host: endpoint, signs: signs.buffer, owner };
   expect(t.app.endpoints.endpoints()).toEqual([{ ...facts, waking: { number: 1, relay } }]);
   await suspendMicrovm(t.app.context, caller, { microvmIdentifier: microvmId });
   await t.settle();
@@ -142,6 +143,23 @@ test('a request that arrives while the idle policy writes its decision is not lo
   expect((await t.get(microvmId)).state).toBe('RUNNING');
   expect(t.node.calls.some((call) => call.startsWith('suspend'))).toBe(false);
   activity.end();
+});
+
+test('before it looks for the last time whether a request came, its signs say that it does not run', async () => {
+  await using t = await testApp();
+  const { microvmId } = await t.launch({ idlePolicy });
+  const { signs } = liveOf(t, microvmId);
+  const { activity } = signs;
+  const looks: [string | undefined, boolean][] = [];
+  vi.spyOn(signs, 'activity', 'get').mockImplementation(() => {
+    looks.push([t.app.context.index.get(microvmId)?.row.state, signs.runs]);
+    return activity;
+  });
+  await t.clock.advance(10_000);
+  await suspendIdle(t.app.context, liveOf(t, microvmId));
+  await t.settle();
+  expect(looks.at(-1)).toEqual(['SUSPENDING', false]);
+  expect((await t.get(microvmId)).state).toBe('SUSPENDED');
 });
 
 test('a wake that cannot be recorded rejects at once instead of spinning', async () => {

@@ -52,10 +52,10 @@ function tell(app: AppContext, event: EndpointEvent): void {
 }
 
 export function factsOf(app: AppContext, { row, signs, waking }: LiveMicrovm): EndpointFacts {
-  const { microvmId, host, memoryMib } = row;
+  const { microvmId, host, account, imageArn, memoryMib } = row;
   const limits = app.settings.limits.endpoint[memoryMib];
   return {
-    ...{ microvmId, host, signs: signs.buffer },
+    ...{ microvmId, host, owner: { account, imageArn }, signs: signs.buffer },
     ...(limits && areLimited(limits) ? { limits } : {}),
     ...(waking ? { waking } : {}),
   };

@@ -7,8 +7,17 @@ import type { MicrovmRow } from '../store/tables.ts';
 import { requireMicrovm } from './caller-checks.ts';
 import type { AppContext } from './context.ts';
 import { type Lease, leaseEnd, leaseMicrovm } from './lease.ts';
+import { metricsText } from './metrics/metrics-text.ts';
+import { type MicrovmTraffic, trafficOf } from './metrics/microvm-traffic.ts';
 import { type MicrovmReport, readReport } from './report.ts';
 import { requireBuild } from './require-version.ts';
+import {
+  type Revoked,
+  type RevokeOrder,
+  requireServerAccount,
+  revokeTokens,
+  rotateTokenKeys,
+} from './revoke-tokens.ts';
 import type { Caller } from './settings.ts';
 import { type Signal, signalTimes } from './signal-times.ts';
 
@@ -35,15 +44,22 @@ export interface MicrovmFacts extends MicrovmReport {
   lastSeen?: Partial<Record<Signal, string>>;
   /** ISO 8601; null when no lease is in force. */
   leasedUntil: string | null;
+  /** Since the server's start. */
+  traffic: MicrovmTraffic;
 }
 
 export interface Extension {
   info(): ServerInfo;
   microvm(caller: Caller, microvmId: string): Promise<MicrovmFacts>;
-  /** `seconds` as it came. Rejects as `leaseMicrovm` does. */
-  lease(caller: Caller, microvmId: string, seconds: unknown): Promise<Lease>;
+  /** As `leaseMicrovm`. */
+  lease(caller: Caller, microvmId: string, seconds: number): Promise<Lease>;
   /** The log as text; for a build that failed before its first line, the reason. */
   buildLog(caller: Caller, buildId: string): Promise<string>;
+  /** In Prometheus's text format. For the server's own account. */
+  metrics(caller: Caller): Promise<string>;
+  revokeTokens(caller: Caller, order: RevokeOrder): Promise<Revoked>;
+  /** For the server's own account. */
+  rotateTokenKeys(caller: Caller): Promise<void>;
 }
 
 export function createExtension(app: AppContext): Extension {
@@ -69,6 +85,7 @@ export function createExtension(app: AppContext): Extension {
         ...(statistics ? { statistics } : {}),
         ...lastSeen(app, row),
         leasedUntil: leaseEnd(row.leaseUntilMs, app.clock.now()),
+        traffic: trafficOf(app, microvmId, await app.traffic()),
       };
     },
     lease: (caller, microvmId, seconds) => leaseMicrovm(app, caller, microvmId, seconds),
@@ -77,6 +94,12 @@ export function createExtension(app: AppContext): Extension {
       const log = await app.node.buildLog(buildId);
       return log === '' && build.stateReason !== null ? `${build.stateReason}\n` : log;
     },
+    async metrics(caller) {
+      requireServerAccount(app, caller);
+      return metricsText(app);
+    },
+    revokeTokens: (caller, order) => revokeTokens(app, caller, order),
+    rotateTokenKeys: (caller) => rotateTokenKeys(app, caller),
   };
 }
 

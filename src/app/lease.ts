@@ -17,16 +17,13 @@ export interface Lease {
   leasedUntil: string | null;
 }
 
-/** Takes, renews (also to an earlier end) or, with 0, ends the lease. Rejects with `invalid_input`, `not_found` or `conflict`. */
+/** Takes, renews (also to an earlier end) or, with 0, ends the lease. `seconds`: whole, at most `longestLeaseSeconds`. Rejects with `invalid_input`, `not_found` or `conflict`. */
 export async function leaseMicrovm(
   app: AppContext,
   caller: Caller,
   microvmId: string,
-  seconds: unknown,
+  seconds: number,
 ): Promise<Lease> {
-  if (typeof seconds !== 'number' || !Number.isInteger(seconds) || seconds < 0 || seconds > longestLeaseSeconds) {
-    throw invalid(`A lease is {"seconds": n} with a whole number, 0 (ends it) to ${longestLeaseSeconds}.`);
-  }
   if (!app.settings.limits.idleSignals.lease) {
     throw invalid('This server honours no leases. Start it with --idle-signals that has "lease" among them.');
   }

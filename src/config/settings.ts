@@ -77,6 +77,12 @@ const schema = z
     parallelLaunches: z.number().int().min(1).max(1024).optional(),
     /** Network slots prepared ahead. */
     preparedSlots: z.number().int().min(1).max(64).default(3),
+    /** Age at which the key that seals endpoint tokens is replaced. Tokens of earlier keys stay valid until they expire. */
+    tokenKeyHours: z.number().int().min(1).max(87_600).default(720),
+    /** File that gets a line of JSON for every request to a MicroVM; `-` is standard output. None without it. */
+    accessLog: z.union([z.literal('-'), absolutePath]).optional(),
+    /** Port on 127.0.0.1 that serves metrics without a signature. None without it; 0 picks a free one. */
+    metricsPort: port.optional(),
     /** On the way down: how long sleeping all MicroVMs may take. */
     shutdownMs: z.number().int().positive().default(60_000),
   })

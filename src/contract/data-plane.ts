@@ -43,7 +43,14 @@ export interface EndpointSource {
   awake(microvmId: string): Promise<void>;
 }
 
+/** Whose MicroVM it is, for logs. */
+export interface MicrovmOwner {
+  account: string;
+  imageArn: string;
+}
+
 export interface EndpointFacts extends Endpoint {
+  owner: MicrovmOwner;
   /** Of `Signs`. */
   signs: SharedArrayBuffer;
   /** Absent: none. */

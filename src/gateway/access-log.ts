@@ -15,6 +15,8 @@ export interface AccessRecord {
   /** Undefined when the door did not learn it. */
   microvmId: string | undefined;
   port: number | undefined;
+  /** The token's own id (`jti`), by which it can be revoked. */
+  tokenId: string | undefined;
   /** Undefined when the client left before it was answered. */
   status: number | undefined;
   /** Why the gateway answered by itself. */

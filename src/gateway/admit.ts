@@ -5,16 +5,18 @@ import type { Clock } from '../lib/clock.ts';
 import type { ClientStream } from './client-stream.ts';
 import type { Credentials } from './credentials.ts';
 import type { Refusal } from './refusal.ts';
-import { allowsPort, type Tokens } from './token.ts';
+import { allowsPort, type TokenReader } from './token.ts';
 
 export interface Admission {
   microvmId: string;
   port: number;
+  /** Of the token that opened the door. */
+  claims: TokenClaims;
 }
 
 export interface Door {
   dataPlane: DataPlane;
-  tokens: Tokens;
+  tokens: Pick<TokenReader, 'read'>;
   clock: Clock;
   suffix: string;
 }
@@ -52,7 +54,7 @@ function judge(claims: TokenClaims | undefined, to: Destination, credentials: Cr
   if (claims.host !== undefined && to.host !== undefined && claims.host !== to.host) return 'token_missing';
   if (credentials.port === 'malformed') return 'port_malformed';
   if (!allowsPort(claims, credentials.port)) return 'port_denied';
-  return { microvmId: to.microvmId, port: credentials.port };
+  return { microvmId: to.microvmId, port: credentials.port, claims };
 }
 
 function locate(door: Door, client: ClientStream, scope: Scope): Destination | Refusal {

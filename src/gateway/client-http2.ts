@@ -92,8 +92,11 @@ export class Http2Client implements ClientStream {
     else stream.end();
   }
 
-  reset(code: number = constants.NGHTTP2_INTERNAL_ERROR): void {
-    this.body.close(code);
+  reset(code?: number): void {
+    const stream = this.body;
+    // `close` ends the stream before it resets it, which makes a part look whole, unless trailers were to come.
+    if (code !== undefined && (this.#takesTrailers || !stream.headersSent)) stream.close(code);
+    else stream.destroy(new Error('The answer broke off.'));
   }
 
   onClose(listener: () => void): void {

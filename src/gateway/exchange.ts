@@ -9,6 +9,8 @@ export interface Exchange {
   readonly upgrade: Upgrade | undefined;
   /** It is not known whether the application speaks TLS, and the request could be sent again: an answer of 400 may be a TLS server's. */
   readonly doubtsPlain: boolean;
+  /** Of the answer; undefined before it has begun. */
+  readonly status: number | undefined;
   /** The head of an answer is on its way to the client. */
   onAnswer(status: number): void;
   /** Bytes of the body came from the client, or are on their way there. */

@@ -1,23 +1,25 @@
 // Composition of the data-plane gateway: listeners, connections to applications, and what happens when a MicroVM leaves.
 import { once } from 'node:events';
 import type { Http2SecureServer } from 'node:http2';
-import type { AddressInfo, ListenOptions } from 'node:net';
+import type { AddressInfo, ListenOptions, Socket } from 'node:net';
 import type { DataPlane } from '../contract/data-plane.ts';
 import type { Clock } from '../lib/clock.ts';
 import { Fault } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { OnAnswered } from './access-log.ts';
 import type { Scope } from './admit.ts';
+import type { Admitted } from './admitted.ts';
+import type { Rooms } from './arrival.ts';
 import { Dialer } from './dial.ts';
-import type { Rooms } from './handle.ts';
 import { createListener, type TlsKeyPair } from './listener.ts';
 import type { GatewaySettings } from './settings.ts';
-import type { Tokens } from './token.ts';
+import { Stalls } from './stalls.ts';
+import type { TokenReader } from './token.ts';
 import { Upstreams } from './upstreams.ts';
 
 export interface GatewayDependencies {
   dataPlane: DataPlane;
-  tokens: Tokens;
+  tokens: Pick<TokenReader, 'read'>;
   clock: Clock;
   log: Log;
   /** DNS suffix of the endpoints, lower case. */
@@ -26,6 +28,8 @@ export interface GatewayDependencies {
   settings: GatewaySettings;
   /** Hears of every request when it is over. */
   onAnswered?: OnAnswered;
+  /** Where those that were let in are known, so that they can be cut. */
+  admitted?: Admitted;
 }
 
 export interface Gateway {
@@ -40,9 +44,15 @@ export interface Gateway {
   close(graceMs?: number): Promise<void>;
 }
 
+/** One that works in the thread it was made in. */
+export interface LocalGateway extends Gateway {
+  /** Connections of clients that are open now. */
+  connections(): number;
+}
+
 const loopback = '127.0.0.1';
 
-export function createGateway(dependencies: GatewayDependencies): Gateway {
+export function createGateway(dependencies: GatewayDependencies): LocalGateway {
   const { dataPlane, settings } = dependencies;
   let { tls } = dependencies;
   const rooms = roomsOf(dependencies);
@@ -50,10 +60,11 @@ export function createGateway(dependencies: GatewayDependencies): Gateway {
     rooms.dialer.left(microvmId);
     rooms.upstreams.pool.drop(microvmId);
   });
+  const sockets = new Set<Socket>();
   const shared = new Set<Listening>();
   const own = new Map<string, Promise<Listening>>();
   const start = (scope: Scope, host: string, port: number, reusePort = false): Promise<Listening> =>
-    startListening(createListener(rooms, scope, tls), { host, port, reusePort });
+    startListening(createListener(rooms, scope, tls), sockets, { host, port, reusePort });
   const requireMode = (mode: GatewaySettings['endpointMode']): void => {
     if (settings.endpointMode === mode) return;
     throw new Fault('conflict', { what: `The gateway runs in endpoint mode ${settings.endpointMode}, not ${mode}.` });
@@ -81,6 +92,7 @@ export function createGateway(dependencies: GatewayDependencies): Gateway {
       own.delete(microvmId);
       await (await listening)?.close(0);
     },
+    connections: () => sockets.size,
     useCertificate(renewed) {
       tls = renewed;
       for (const { server } of shared) server.setSecureContext(renewed);
@@ -92,15 +104,37 @@ export function createGateway(dependencies: GatewayDependencies): Gateway {
       const all = [...shared, ...(await Promise.all(own.values()))];
       await Promise.all(all.map((listening) => listening.close(graceMs)));
       rooms.upstreams.pool.close();
+      rooms.stalls.close();
     },
   };
 }
 
-function roomsOf({ dataPlane, tokens, clock, log, suffix, settings, onAnswered }: GatewayDependencies): Rooms {
+function roomsOf({
+  dataPlane,
+  tokens,
+  clock,
+  log,
+  suffix,
+  settings,
+  onAnswered,
+  admitted,
+}: GatewayDependencies): Rooms {
   const { settleMs, connectTimeoutMs } = settings;
   const dialer = new Dialer({ dataPlane, clock, settleMs, connectTimeoutMs });
   const upstreams = new Upstreams({ dialer, clock, settings });
-  return { dataPlane, door: { dataPlane, tokens, clock, suffix }, dialer, upstreams, clock, log, settings, onAnswered };
+  const stalls = new Stalls(settings.stallMs, clock);
+  return {
+    dataPlane,
+    door: { dataPlane, tokens, clock, suffix },
+    dialer,
+    upstreams,
+    stalls,
+    clock,
+    log,
+    settings,
+    onAnswered,
+    admitted,
+  };
 }
 
 interface Listening {
@@ -119,11 +153,13 @@ async function startNear(start: (port: number) => Promise<Listening>, port: numb
   }
 }
 
-async function startListening(server: Http2SecureServer, where: ListenOptions): Promise<Listening> {
-  const sockets = new Set<{ destroy(): void }>();
-  server.on('connection', (socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
+async function startListening(server: Http2SecureServer, all: Set<Socket>, where: ListenOptions): Promise<Listening> {
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    for (const set of [sockets, all]) set.add(socket);
+    socket.once('close', () => {
+      for (const set of [sockets, all]) set.delete(socket);
+    });
   });
   server.listen(where);
   await once(server, 'listening');

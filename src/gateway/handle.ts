@@ -1,73 +1,45 @@
-// One request from the door to its answer: host → token → port → begin activity → awake → connection → exchange. On the way of a request to a
-// running MicroVM over a kept connection there is no promise and no timer.
+// One request from the door to its answer: host → token → port → begin activity → awake → delivery. On the way of a request to a running MicroVM
+// over a kept connection there is no promise and no timer.
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Activity, DataPlane } from '../contract/data-plane.ts';
+import type { Activity } from '../contract/data-plane.ts';
 import type { Limiter } from '../contract/limiter.ts';
-import type { Clock } from '../lib/clock.ts';
 import { describe, Fault, isFault } from '../lib/errors.ts';
-import type { Log } from '../lib/log.ts';
-import type { AccessRecord, OnAnswered } from './access-log.ts';
-import { type Admission, admit, type Door, type Scope } from './admit.ts';
+import type { AccessRecord } from './access-log.ts';
+import { type Admission, admit } from './admit.ts';
+import type { Entry } from './admitted.ts';
+import type { Arrival, Rooms, WebSocketUpgrade } from './arrival.ts';
 import { untilAwake } from './awake.ts';
 import { countConnection } from './client-connections.ts';
 import type { ClientStream } from './client-stream.ts';
-import type { Credentials } from './credentials.ts';
-import type { Dialer } from './dial.ts';
-import type { Exchange, Outcome, Upgrade } from './exchange.ts';
+import { Delivery, type DeliveryOptions } from './delivery.ts';
+import type { Exchange, Upgrade } from './exchange.ts';
 import { type Refusal, refusals, refuse } from './refusal.ts';
-import type { GatewaySettings } from './settings.ts';
-import type { UpstreamConnection } from './upstream-connection.ts';
+import type { Stallable } from './stalls.ts';
 import type { Place } from './upstream-pool.ts';
-import type { Upstreams } from './upstreams.ts';
-
-export interface Rooms {
-  dataPlane: DataPlane;
-  door: Door;
-  dialer: Dialer;
-  upstreams: Upstreams;
-  clock: Clock;
-  log: Log;
-  settings: GatewaySettings;
-  onAnswered: OnAnswered | undefined;
-}
-
-export interface Arrival {
-  client: ClientStream;
-  scope: Scope;
-  requestId: string;
-  credentials: Credentials;
-  upgrade?: WebSocketUpgrade;
-}
-
-/** For WebSocket handshakes. */
-export interface WebSocketUpgrade {
-  headers: readonly string[];
-  /** Takes both streams over; `activity` ends when they are over. */
-  onAgreed(rawHeaders: readonly (Buffer | string)[], application: Duplex, activity: Activity): void;
-}
 
 /** Whatever happens is answered, or the client's connection or stream is cut. Never throws. */
 export function handle(rooms: Rooms, arrival: Arrival): void {
   new Passage(rooms, arrival).enter();
 }
 
-class Passage implements Exchange {
+class Passage implements Exchange, Stallable {
   readonly client: ClientStream;
   readonly requestId: string;
   readonly upgrade: Upgrade | undefined;
+  status: number | undefined;
   readonly #rooms: Rooms;
   readonly #arrival: Arrival;
   readonly #startedAtMs: number;
   readonly #startedAt = performance.now();
   #place: Place | undefined;
   #activity: Activity | undefined;
+  #delivery: Delivery | undefined;
   #gone: AbortController | undefined;
-  /** A fresh connection was tried: there is no second repetition. */
-  #fresh = false;
-  #secure: boolean | undefined;
-  #isTunnel = false;
-  #status: number | undefined;
+  /** The application's side of a WebSocket, after the switch. */
+  #tunnel: Duplex | undefined;
+  #entry: Entry | undefined;
+  #tokenId: string | undefined;
   #refusal: Refusal | undefined;
   #isBroken = false;
   #bytesIn = 0;
@@ -87,10 +59,16 @@ class Passage implements Exchange {
       onAgreed: (raw, application) => this.#switch(upgrade, raw, application),
     };
     this.client.onClose(() => this.#onClose());
+    rooms.stalls.add(this);
   }
 
   get doubtsPlain(): boolean {
-    return this.#secure === undefined && this.#isRepeatable;
+    return this.#delivery?.doubtsPlain ?? false;
+  }
+
+  get progress(): number {
+    const { read, written } = this.#tunnel ? bytesOf(this.#tunnel) : { read: 0, written: 0 };
+    return this.#bytesIn + this.#bytesOut + read + written + (this.status ?? 0);
   }
 
   enter(): void {
@@ -104,7 +82,7 @@ class Passage implements Exchange {
   }
 
   onAnswer(status: number): void {
-    this.#status = status;
+    this.status = status;
     this.#firstByteMs = performance.now() - this.#startedAt;
   }
 
@@ -117,34 +95,41 @@ class Passage implements Exchange {
     this.#bytesOut += count;
   }
 
+  expire(): void {
+    const { stallMs } = this.#rooms.settings;
+    this.#warn('gateway.stalled', new Fault('deadline_exceeded', { what: 'The wait for a next byte', ms: stallMs }));
+    if (this.#tunnel) this.#tunnel.destroy(new Error('The connection was silent for too long.'));
+    else if (this.status === undefined) this.#refuse('application_failed');
+    else this.client.reset();
+  }
+
   #admitted(admission: Admission | Refusal): void {
     if (typeof admission === 'string') {
       this.#refuse(admission);
       return;
     }
     if (this.client.isClosed) return;
-    const { dataPlane, settings, clock, dialer } = this.#rooms;
+    const { dataPlane, settings, clock } = this.#rooms;
     const kind = this.upgrade ? 'upgrade' : this.client.head.forceHttp2 ? 'http2' : 'ordinary';
-    const { microvmId, port } = admission;
-    this.#place = { microvmId, port, kind };
+    const { microvmId, port, claims } = admission;
+    const place = { microvmId, port, kind } as const;
+    this.#place = place;
+    this.#tokenId = claims.jti;
     const limiter = dataPlane.limiter(microvmId);
     if (limiter && this.#isOver(limiter, microvmId)) return;
+    this.#entry = this.#rooms.admitted?.enter(claims, () => this.#cut());
     this.#activity = dataPlane.begin(microvmId);
     const waking = dataPlane.awake(microvmId, this.#signal);
     if (!waking) {
       // Nobody heeds it then.
       this.#gone = undefined;
-      dialer.sawAwake(microvmId);
-      this.#connect(this.#place);
+      this.#deliver(place);
       return;
     }
-    const awake = untilAwake(waking, this.#signal, settings.wakeTimeoutMs, clock);
     const since = performance.now();
-    const place = this.#place;
-    this.#after(awake, () => {
+    this.#after(untilAwake(waking, this.#signal, settings.wakeTimeoutMs, clock), () => {
       this.#wakeMs = performance.now() - since;
-      dialer.sawAwake(microvmId);
-      this.#connect(place);
+      this.#deliver(place);
     });
   }
 
@@ -160,93 +145,61 @@ class Passage implements Exchange {
     return waitMs > 0;
   }
 
-  #connect(place: Place): void {
-    const { upstreams } = this.#rooms;
-    this.#secure = upstreams.isSecure(place);
-    const kept = this.#fresh ? undefined : upstreams.pool.take(place);
-    if (kept) this.#send(place, kept);
-    // What cannot be sent twice is not sent before it is known how.
-    else if (this.#secure === undefined && (this.client.hasBody || place.kind === 'http2')) this.#probe(place);
-    else {
-      const connected = upstreams.pool.acquire(place, this.#signal, this.#fresh);
-      this.#after(connected, (connection) => this.#send(place, connection));
-    }
-  }
-
-  #probe(place: Place): void {
-    this.#after(this.#rooms.upstreams.probe(place, this.#signal), (secure) => {
-      this.#secure = secure;
-      const connected = this.#rooms.upstreams.pool.acquire(place, this.#signal, this.#fresh);
-      this.#after(connected, (connection) => this.#send(place, connection));
+  #deliver(place: Place): void {
+    this.#rooms.dialer.sawAwake(place.microvmId);
+    this.#delivery = new Delivery({
+      rooms: this.#rooms,
+      exchange: this,
+      place,
+      signal: () => this.#signal,
+      onEnd: (end) => this.#guard(() => this.#delivered(end)),
     });
+    this.#delivery.start();
   }
 
-  #send(place: Place, connection: UpstreamConnection): void {
-    if (this.client.isClosed) {
-      this.#rooms.upstreams.pool.release(place, connection);
-      return;
-    }
-    const isReused = connection.uses > 0;
-    connection.send(this, (outcome) => {
-      // The connection may be about to end; when this turn is over, that is known.
-      queueMicrotask(() => this.#rooms.upstreams.pool.release(place, connection));
-      this.#guard(() => this.#settled(place, outcome, isReused));
-    });
-  }
-
-  #settled(place: Place, outcome: Outcome, isReused: boolean): void {
-    const { upstreams } = this.#rooms;
-    switch (outcome.kind) {
+  #delivered(end: Parameters<DeliveryOptions['onEnd']>[0]): void {
+    switch (end.kind) {
       case 'answered':
-        if (this.#secure === undefined && this.#status !== 400) upstreams.learn(place, false);
         this.client.dismiss(this.#rooms.settings.lingerMs);
         return;
       case 'switched':
-        if (this.#secure === undefined) upstreams.learn(place, false);
-        return;
-      case 'doubted':
-        this.#probe(place);
         return;
       case 'broken':
         this.#isBroken = true;
-        this.#warn('gateway.broken', outcome.cause);
+        this.#warn('gateway.broken', end.cause);
         return;
       case 'unanswered':
-        if (!this.client.isClosed) this.#unanswered(place, outcome.cause, isReused);
+        if (this.client.isClosed) return;
+        this.#warn('gateway.unanswered', end.cause);
+        this.#refuse('application_failed');
+        return;
+      case 'unreachable':
+        this.#unavailable(end.cause);
     }
   }
 
-  #unanswered(place: Place, cause: Error, isReused: boolean): void {
-    const { upstreams } = this.#rooms;
-    // A kept connection that turned out dead.
-    if (isReused && !this.#fresh && this.#isRepeatable) {
-      this.#fresh = true;
-      this.#connect(place);
-      return;
-    }
-    if (this.#secure === undefined && !this.client.hasBody) {
-      this.#after(upstreams.probe(place, this.#signal), (secure) => {
-        this.#secure = secure;
-        if (!secure) return this.#fail(cause);
-        // Whatever the method, a TLS server has understood nothing of it.
-        this.#fresh = true;
-        this.#connect(place);
-      });
-      return;
-    }
-    // It may speak something else now.
-    upstreams.learn(place, undefined);
-    this.#fail(cause);
+  #switch(upgrade: WebSocketUpgrade, raw: readonly (Buffer | string)[], application: Duplex): void {
+    this.#tunnel = application;
+    if (this.#entry) this.#entry.kind = 'webSockets';
+    this.onAnswer(this.client.protocol === 'HTTP/2' ? 200 : 101);
+    const before = bytesOf(application);
+    // What came right behind the application's answer belongs to the WebSocket, too.
+    before.read -= application.readableLength;
+    upgrade.onAgreed(raw, application, {
+      touch: () => this.#activity?.touch(),
+      end: () => {
+        const after = bytesOf(application);
+        this.#bytesIn = after.written - before.written;
+        this.#bytesOut = after.read - before.read;
+        this.#end();
+      },
+    });
   }
 
-  /** RFC 9110, 9.2.2; with a body it cannot be told how much the application has seen. */
-  get #isRepeatable(): boolean {
-    return idempotent.has(this.client.method) && !this.client.hasBody && !this.upgrade;
-  }
-
-  #fail(cause: Error): void {
-    this.#warn('gateway.unanswered', cause);
-    this.#refuse('application_failed');
+  /** The token that let it in is revoked. */
+  #cut(): void {
+    if (this.#tunnel) this.#tunnel.destroy(new Fault('aborted', { what: 'The WebSocket' }));
+    else this.client.reset();
   }
 
   #refuse(refusal: Refusal, retryAfterSeconds?: number): void {
@@ -259,56 +212,43 @@ class Passage implements Exchange {
     if (!this.upgrade) client.dismiss(this.#rooms.settings.lingerMs);
   }
 
-  #switch(upgrade: WebSocketUpgrade, raw: readonly (Buffer | string)[], application: Duplex): void {
-    this.#isTunnel = true;
-    this.onAnswer(this.client.protocol === 'HTTP/2' ? 200 : 101);
-    const before = bytesOf(application);
-    upgrade.onAgreed(raw, application, {
-      touch: () => this.#activity?.touch(),
-      end: () => {
-        const after = bytesOf(application);
-        this.#bytesIn = after.written - before.written;
-        this.#bytesOut = after.read - before.read;
-        this.#end();
-      },
-    });
+  #unavailable(error: unknown): void {
+    // Whoever still works for us is to know that nobody waits any more.
+    this.#leave();
+    if (this.client.isClosed) return;
+    this.#warn('gateway.unavailable', error);
+    this.#refuse(refusalForFault(error));
   }
 
   #onClose(): void {
     this.#leave();
     // A tunnel goes on after the HTTP server is done with it.
-    if (!this.#isTunnel) this.#end();
+    if (!this.#tunnel) this.#end();
   }
 
   #end(): void {
+    this.#rooms.stalls.delete(this);
     this.#activity?.end();
+    this.#entry?.end();
     this.#rooms.onAnswered?.(this.#record());
   }
 
   #record(): AccessRecord {
-    const { client } = this;
+    const { client, requestId, status } = this;
     const query = client.path.indexOf('?');
-    const end = this.#isTunnel
-      ? 'switched'
-      : this.#refusal
-        ? 'refused'
-        : this.#status === undefined
-          ? 'left'
-          : this.#isBroken || !client.isAnswered
-            ? 'broken'
-            : 'answered';
     return {
       startedAtMs: this.#startedAtMs,
-      requestId: this.requestId,
+      requestId,
       clientAddress: client.clientAddress,
       protocol: client.protocol,
       method: client.method,
       path: query < 0 ? client.path : client.path.slice(0, query),
       microvmId: this.#place?.microvmId,
       port: this.#place?.port,
-      status: this.#status,
+      tokenId: this.#tokenId,
+      status,
       refusal: this.#refusal,
-      end,
+      end: this.#howItEnded(),
       bytesIn: this.#bytesIn,
       bytesOut: this.#bytesOut,
       durationMs: performance.now() - this.#startedAt,
@@ -317,13 +257,20 @@ class Passage implements Exchange {
     };
   }
 
-  #leave(): void {
-    this.#gone?.abort(new Fault('aborted', { what: 'The request' }));
+  #howItEnded(): AccessRecord['end'] {
+    if (this.#tunnel) return 'switched';
+    if (this.#refusal) return 'refused';
+    if (this.status === undefined) return 'left';
+    return this.#isBroken || !this.client.isAnswered ? 'broken' : 'answered';
   }
 
   get #signal(): AbortSignal {
     this.#gone ??= new AbortController();
     return this.#gone.signal;
+  }
+
+  #leave(): void {
+    this.#gone?.abort(new Fault('aborted', { what: 'The request' }));
   }
 
   /** Goes on with what `work` resolves to; what it rejects with becomes a refusal, unless nobody is there to hear it. */
@@ -334,20 +281,12 @@ class Passage implements Exchange {
     );
   }
 
-  #unavailable(error: unknown): void {
-    // What is waited for no longer, because it took too long, is to know.
-    this.#leave();
-    if (this.client.isClosed) return;
-    this.#warn('gateway.unavailable', error);
-    this.#refuse(refusalForFault(error));
-  }
-
   #guard(step: () => void): void {
     try {
       step();
     } catch (error) {
       this.#rooms.log.error('gateway.request_failed', { requestId: this.requestId, error: describe(error) });
-      if (this.#status === undefined) this.#refuse('microvm_unavailable');
+      if (this.status === undefined) this.#refuse('microvm_unavailable');
       else this.client.reset();
     }
   }
@@ -358,13 +297,10 @@ class Passage implements Exchange {
   }
 }
 
-const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
-
 /** What has passed over a stream so far; nothing where it does not count. */
 function bytesOf(stream: Duplex): { read: number; written: number } {
-  const { bytesRead: read = 0, bytesWritten: written = 0 } = stream as Duplex &
-    Partial<Pick<Socket, 'bytesRead' | 'bytesWritten'>>;
-  return { read, written };
+  const counting = stream as Duplex & Partial<Pick<Socket, 'bytesRead' | 'bytesWritten'>>;
+  return { read: counting.bytesRead ?? 0, written: counting.bytesWritten ?? 0 };
 }
 
 /** Reference f.7: all of these are 502 with an empty body. */

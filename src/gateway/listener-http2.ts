@@ -9,10 +9,11 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { Scope } from './admit.ts';
+import type { Rooms } from './arrival.ts';
 import { Http2Client } from './client-http2.ts';
 import { headerCredentials } from './credentials.ts';
-import { handle, type Rooms } from './handle.ts';
-import { refuse } from './refusal.ts';
+import { handle } from './handle.ts';
+import { type Refusal, refuse } from './refusal.ts';
 import type { GatewaySettings } from './settings.ts';
 import { serveExtendedConnect } from './web-socket-http2.ts';
 
@@ -53,14 +54,15 @@ export function serveHttp2(server: Http2SecureServer, rooms: Rooms, scope: Scope
         endsHere: (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0,
       });
       const requestId = randomUUID();
-      if (client.method !== 'CONNECT') {
+      const reject = (refusal: Refusal): void =>
+        refuse(client, refusal, { requestId, explain: rooms.settings.explain });
+      // nghttp2 tells the limit to the client and leaves it at that.
+      if (client.head.size > maxHeaderListBytes) reject('headers_too_large');
+      else if (client.method !== 'CONNECT') {
         handle(rooms, { client, scope, requestId, credentials: headerCredentials(client.head) });
       } else if (headers[':protocol'] === 'websocket') {
         serveExtendedConnect(rooms, { client, scope, requestId });
-      } else {
-        const refusal = headers[':protocol'] === undefined ? 'malformed_request' : 'upgrade_unsupported';
-        refuse(client, refusal, { requestId, explain: rooms.settings.explain });
-      }
+      } else reject(headers[':protocol'] === undefined ? 'malformed_request' : 'upgrade_unsupported');
     },
   );
 }

@@ -4,11 +4,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createSecureServer, type Http2SecureServer, type SecureServerOptions } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { Scope } from './admit.ts';
+import type { Rooms } from './arrival.ts';
 import { Http1Client } from './client-http1.ts';
 import { headerCredentials } from './credentials.ts';
-import { handle, type Rooms } from './handle.ts';
+import { handle } from './handle.ts';
 import { http2Limits, serveHttp2 } from './listener-http2.ts';
-import { type Refusal, refusalHeaders, refusals } from './refusal.ts';
+import { type Refusal, refusalHeaders, refusals, refuse } from './refusal.ts';
 import { isWebSocket, serveUpgrade } from './web-socket.ts';
 
 export interface TlsKeyPair {
@@ -34,6 +35,9 @@ export function createListener(rooms: Rooms, scope: Scope, tls: TlsKeyPair): Htt
     // A missing host is refused by the door, with the headers that our refusals have.
     requireHostHeader: false,
     noDelay: true,
+    // Clients that vanished without a word.
+    keepAlive: true,
+    keepAliveInitialDelay: 60_000,
   };
   const options: SecureServerOptions = {
     ...http1,
@@ -51,6 +55,12 @@ export function createListener(rooms: Rooms, scope: Scope, tls: TlsKeyPair): Htt
   server.removeAllListeners('newListener');
   const arrive = (req: IncomingMessage, res: ServerResponse): void => {
     const client = new Http1Client(req, res, rooms.clock);
+    // The parser takes a line without version for HTTP/0.9, and headers behind it all the same.
+    if (req.httpVersionMajor !== 1) {
+      res.shouldKeepAlive = false;
+      refuse(client, 'malformed_request', { requestId: randomUUID(), explain: settings.explain });
+      return;
+    }
     handle(rooms, { client, scope, requestId: randomUUID(), credentials: headerCredentials(client.head) });
   };
   const events = server as unknown as Http1Events;

@@ -11,6 +11,9 @@ const shortestWaitMs = 1;
 type Done = (error?: Error | null) => void;
 
 export class MeteredStream extends Duplex {
+  /** What has passed, as a socket counts it; what is held back has not. */
+  bytesRead = 0;
+  bytesWritten = 0;
   readonly #inner: Duplex;
   readonly #limiter: Limiter;
   readonly #clock: Clock;
@@ -36,14 +39,6 @@ export class MeteredStream extends Duplex {
       if (!inner.readableEnded || !inner.writableFinished) this.destroy();
     });
     inner.pause();
-  }
-
-  get bytesRead(): number {
-    return countOf(this.#inner, 'bytesRead');
-  }
-
-  get bytesWritten(): number {
-    return countOf(this.#inner, 'bytesWritten');
   }
 
   override _read(): void {
@@ -77,27 +72,30 @@ export class MeteredStream extends Duplex {
   #came(chunk: Buffer): void {
     const waitMs = this.#limiter.bytes(chunk.length);
     if (waitMs < shortestWaitMs) {
-      if (!this.push(chunk)) this.#inner.pause();
+      if (!this.#pass(chunk)) this.#inner.pause();
       return;
     }
     this.#inner.pause();
     this.#reading = this.#clock.after(waitMs, () => {
       this.#reading = undefined;
-      if (this.push(chunk)) this.#inner.resume();
+      if (this.#pass(chunk)) this.#inner.resume();
       // It came while the last piece was held.
       if (this.#ended) this.push(null);
     });
   }
 
-  #writeLater(length: number, write: () => void): void {
-    const waitMs = this.#limiter.bytes(length);
-    if (waitMs < shortestWaitMs) write();
-    else this.#writing = this.#clock.after(waitMs, write);
+  #pass(chunk: Buffer): boolean {
+    this.bytesRead += chunk.length;
+    return this.push(chunk);
   }
-}
 
-/** What a socket counts; 0 of other streams. */
-function countOf(stream: Duplex, name: 'bytesRead' | 'bytesWritten'): number {
-  const count: unknown = Reflect.get(stream, name);
-  return typeof count === 'number' ? count : 0;
+  #writeLater(length: number, write: () => void): void {
+    const pass = (): void => {
+      this.bytesWritten += length;
+      write();
+    };
+    const waitMs = this.#limiter.bytes(length);
+    if (waitMs < shortestWaitMs) pass();
+    else this.#writing = this.#clock.after(waitMs, pass);
+  }
 }

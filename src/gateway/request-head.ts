@@ -16,6 +16,8 @@ export interface RequestHead {
   expectsOther: boolean;
   /** The client takes trailers. */
   takesTrailers: boolean;
+  /** Length of all names and values. */
+  size: number;
 }
 
 type Rule = 'drop' | 'host' | 'token' | 'port' | 'force' | 'expect' | 'te' | 'connection' | 'cookie' | 'subprotocol';
@@ -60,6 +62,7 @@ export function readHead(raw: readonly string[], upgrades: boolean): RequestHead
     expectsContinue: false,
     expectsOther: false,
     takesTrailers: false,
+    size: 0,
   };
   const { forward } = head;
   let [hosts, cookie, connection] = [0, '', ''];
@@ -67,6 +70,7 @@ export function readHead(raw: readonly string[], upgrades: boolean): RequestHead
     const name = raw[i] as string;
     const value = raw[i + 1] as string;
     const lower = name.toLowerCase();
+    head.size += name.length + value.length;
     switch (rules.get(lower)) {
       case undefined:
         if (!lower.startsWith(platformPrefix)) forward.push(name, value);

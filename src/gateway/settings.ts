@@ -19,6 +19,8 @@ export interface GatewaySettings {
   headersTimeoutMs: number;
   /** How long a client's connection may stay unused between requests. */
   keepAliveMs: number;
+  /** How long a request or WebSocket is held on which no byte moves, in neither direction. */
+  stallMs: number;
   maxConnections: number;
   /** Requests at once on one HTTP/2 connection of a client. */
   maxStreams: number;
@@ -39,6 +41,7 @@ export const gatewayDefaults: GatewaySettings = {
   connectTimeoutMs: 10_000,
   headersTimeoutMs: 10_000,
   keepAliveMs: 60_000,
+  stallMs: 3_600_000,
   maxConnections: 10_000,
   maxStreams: 100,
   upstreamIdleMs: 1_000,

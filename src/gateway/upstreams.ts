@@ -78,7 +78,13 @@ export class Upstreams {
         : new Http1Connection(duplex, idleMs);
     }
     const protocols = { ordinary: ['h2', 'http/1.1'], http2: ['h2'], upgrade: ['http/1.1'] }[place.kind];
-    const socket = await openTls(duplex, { servername: 'localhost', protocols }, connectTimeoutMs, clock);
+    const socket = await openTls(duplex, { servername: 'localhost', protocols }, connectTimeoutMs, clock).catch(
+      (error: unknown) => {
+        // It may speak something else now.
+        this.learn(place, undefined);
+        throw error;
+      },
+    );
     const isHttp2 = socket.alpnProtocol === 'h2' || place.kind === 'http2';
     return isHttp2 ? openHttp2(socket, idleMs, connectTimeoutMs, clock) : new Http1Connection(socket, idleMs);
   }

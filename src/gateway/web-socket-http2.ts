@@ -1,9 +1,10 @@
 // WebSockets over HTTP/2 (RFC 8441): an extended CONNECT of the client becomes an upgrade of HTTP/1.1 at the application.
 import { createHash, randomBytes } from 'node:crypto';
 import type { Scope } from './admit.ts';
+import type { Rooms } from './arrival.ts';
 import type { Http2Client } from './client-http2.ts';
 import { webSocketCredentials } from './credentials.ts';
-import { handle, type Rooms } from './handle.ts';
+import { handle } from './handle.ts';
 import { splice } from './splice.ts';
 import { agreedHeaders, subprotocolHeader } from './web-socket.ts';
 

@@ -3,9 +3,10 @@ import { type IncomingMessage, ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Scope } from './admit.ts';
 import { readAnswerHead } from './answer-head.ts';
+import type { Rooms } from './arrival.ts';
 import { Http1Client } from './client-http1.ts';
 import { platformSubprotocol, type WebSocketCredentials, webSocketCredentials } from './credentials.ts';
-import { handle, type Rooms } from './handle.ts';
+import { handle } from './handle.ts';
 import { refuse } from './refusal.ts';
 import { splice } from './splice.ts';
 

@@ -18,9 +18,11 @@ import type { Activity, DataPlane, Endpoint } from '../../src/contract/data-plan
 import { Limiter } from '../../src/contract/limiter.ts';
 import type { EndpointLimits } from '../../src/contract/limits.ts';
 import { Signs } from '../../src/contract/signs.ts';
+import type { AccessRecord, OnAnswered } from '../../src/gateway/access-log.ts';
+import { type Accounting, openAccounting } from '../../src/gateway/accounting.ts';
 import { openAuthority } from '../../src/gateway/authority.ts';
-import { createGateway, type Gateway } from '../../src/gateway/gateway.ts';
-import { openKeyRing } from '../../src/gateway/key-ring.ts';
+import { createGateway, type LocalGateway } from '../../src/gateway/gateway.ts';
+import { type KeyRing, openKeyRing } from '../../src/gateway/key-ring.ts';
 import type { TlsKeyPair } from '../../src/gateway/listener.ts';
 import { type GatewaySettings, gatewayDefaults } from '../../src/gateway/settings.ts';
 import { createTokens, type Tokens } from '../../src/gateway/token.ts';
@@ -136,9 +138,15 @@ export interface Answer {
 }
 
 export interface Rig extends AsyncDisposable {
-  gateway: Gateway;
+  gateway: LocalGateway;
   plane: PretendedPlane;
+  ring: KeyRing;
   tokens: Tokens;
+  /** Of requests that are over. */
+  records: AccessRecord[];
+  accounting: Accounting;
+  /** Path of the access log. */
+  accessLog: string;
   port: number;
   /** PEM. */
   ca: string;
@@ -155,15 +163,28 @@ export interface Rig extends AsyncDisposable {
   raw(microvmId: string): Promise<TLSSocket>;
 }
 
-export async function startRig(changes: Partial<GatewaySettings> = {}): Promise<Rig> {
+export async function startRig(changes: Partial<GatewaySettings> = {}, onAnswered?: OnAnswered): Promise<Rig> {
   const directory = await mkdtemp(join(tmpdir(), 'waterbear-gateway-'));
   const loopback = changes.endpointMode === 'port';
   const tls = await openAuthority({ directory, suffix, loopback, clock: systemClock });
-  const tokens = createTokens(await openKeyRing(join(directory, 'tokens.json'), systemClock));
+  const ring = await openKeyRing(join(directory, 'tokens.json'), systemClock);
+  const tokens = createTokens(ring);
   const plane = new PretendedPlane();
   const settings = { ...gatewayDefaults, ...changes };
+  const records: AccessRecord[] = [];
+  const accessLog = join(directory, 'access.log');
+  const accounting = await openAccounting({
+    ...{ trust: tokens.trust, accessLog, clock: systemClock, log: silentLog },
+    ownerOf: (microvmId) => (plane.vms.has(microvmId) ? { account: '000000000000', imageArn: 'arn:image' } : undefined),
+  });
   const gateway = createGateway({
     dataPlane: plane,
+    onAnswered(record) {
+      records.push(record);
+      onAnswered?.(record);
+      accounting.onAnswered(record);
+    },
+    admitted: accounting.admitted,
     tokens,
     clock: systemClock,
     log: silentLog,
@@ -188,7 +209,11 @@ export async function startRig(changes: Partial<GatewaySettings> = {}): Promise<
   return {
     gateway,
     plane,
+    ring,
     tokens,
+    records,
+    accounting,
+    accessLog,
     port,
     ca,
     tls,
@@ -221,6 +246,8 @@ export async function startRig(changes: Partial<GatewaySettings> = {}): Promise<
         app.closeAllConnections();
         app.close();
       }
+      await accounting[Symbol.asyncDispose]();
+      await ring[Symbol.asyncDispose]();
       await rm(directory, { recursive: true, force: true });
     },
   };

@@ -6,7 +6,8 @@ import type { Activity } from '../../contract/data-plane.ts';
 import type { GetMicrovmResponse, RunMicrovmRequest } from '../../contract/generated/operations.ts';
 import type { Limits } from '../../contract/limits.ts';
 import { Signs } from '../../contract/signs.ts';
-import type { TokenOrder } from '../../contract/token-claims.ts';
+import type { TokenOrder, TokenRevoker } from '../../contract/token-claims.ts';
+import { newTraffic, type Traffic } from '../../contract/traffic.ts';
 import { silentLog } from '../../lib/log.ts';
 import { ManualClock } from '../../lib/manual-clock.ts';
 import { openStore, type Store } from '../../store/open-store.ts';
@@ -70,6 +71,10 @@ export interface TestApp extends AsyncDisposable {
   readonly clock: ManualClock;
   readonly store: Store;
   readonly grants: TokenOrder[];
+  /** What was asked to be taken back. The token `token of ID` is one of that MicroVM. */
+  readonly revocations: string[];
+  /** What the gateway is said to have counted. */
+  readonly traffic: Traffic;
   /** Another server on the same rows and host, as after a restart. */
   restart(): App;
   /** Launches a MicroVM of a ready-made image and waits until it has come to rest. */
@@ -87,6 +92,7 @@ export async function testApp(limits: Partial<Limits> = {}): Promise<TestApp> {
   const settings = {
     region: 'us-east-1',
     version: '0.0.0',
+    account: caller.account,
     limits: { ...testLimits, ...limits },
     hostSuffix: 'vm.localhost',
     archiveDirectory: join(directory, 'archives'),
@@ -95,7 +101,13 @@ export async function testApp(limits: Partial<Limits> = {}): Promise<TestApp> {
   };
   const objects = stubObjects(caller.account, { bucket: { 'app.zip': 'zip', 'large.zip': 'x'.repeat(1001) } });
   const mintToken = async (order: TokenOrder): Promise<string> => `token-${grants.push(order)}`;
-  const make = (): App => createApp({ db: store.db, node, objects, clock, log: silentLog, settings, mintToken });
+  const [revocations, traffic] = [[] as string[], newTraffic()];
+  const revoker = stubRevoker(revocations);
+  const make = (): App =>
+    createApp({
+      ...{ db: store.db, node, objects, clock, log: silentLog, settings, mintToken },
+      ...{ tokens: revoker, traffic: async () => traffic },
+    });
   let app = make();
   await app.start();
   const settle = async (): Promise<void> => {
@@ -112,6 +124,8 @@ export async function testApp(limits: Partial<Limits> = {}): Promise<TestApp> {
     clock,
     store,
     grants,
+    revocations,
+    traffic,
     restart: () => {
       app = make();
       return app;
@@ -137,6 +151,17 @@ export async function testApp(limits: Partial<Limits> = {}): Promise<TestApp> {
     },
   };
 }
+
+export const stubRevoker = (asked: string[]): TokenRevoker => ({
+  claimsOf: async (token) => {
+    const [, microvmId] = /^token of (.*)$/.exec(token) ?? [];
+    return microvmId === undefined ? undefined : { microvmId, ports: 'all', exp: 7, jti: 'its-id', sequence: 0 };
+  },
+  revokeToken: async (...one) => void asked.push(one.join(' ')),
+  revokeMicrovm: async (microvmId) => void asked.push(`all of ${microvmId}`),
+  revokeEverything: async () => void asked.push('everything'),
+  rotateKeys: async () => void asked.push('new key'),
+});
 
 const allHooks = {
   port: 9000,

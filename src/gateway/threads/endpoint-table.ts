@@ -7,6 +7,7 @@ import type {
   Endpoint,
   EndpointEvent,
   EndpointFacts,
+  MicrovmOwner,
   WakingTime,
 } from '../../contract/data-plane.ts';
 import { Limiter } from '../../contract/limiter.ts';
@@ -25,6 +26,7 @@ export interface EndpointTableOptions {
 interface Entry {
   readonly microvmId: string;
   readonly host: string;
+  readonly owner: MicrovmOwner;
   readonly signs: Signs;
   readonly limiter: Limiter | undefined;
   /** The waking time under way, as far as this thread has heard. */
@@ -40,6 +42,7 @@ export class EndpointTable implements DataPlane {
   /** Wakes that were asked for; one question, however many requests wait. */
   readonly #asked = new Map<string, PromiseWithResolvers<void>>();
   readonly #leaveListeners: ((microvmId: string) => void)[] = [];
+  readonly #forgetListeners: ((microvmId: string) => void)[] = [];
 
   constructor(endpoints: readonly EndpointFacts[], options: EndpointTableOptions) {
     this.#options = options;
@@ -108,6 +111,15 @@ export class EndpointTable implements DataPlane {
     this.#leaveListeners.push(listener);
   }
 
+  /** Calls back when the MicroVM has ended a while ago. */
+  onForget(listener: (microvmId: string) => void): void {
+    this.#forgetListeners.push(listener);
+  }
+
+  ownerOf(microvmId: string): MicrovmOwner | undefined {
+    return this.#byId.get(microvmId)?.owner;
+  }
+
   /** What this thread has not heard of may have been told to it all the same. */
   #found(entries: Map<string, Entry>, key: string): Entry | undefined {
     const found = entries.get(key);
@@ -137,10 +149,10 @@ export class EndpointTable implements DataPlane {
     return asked.promise;
   }
 
-  #add({ microvmId, host, signs: buffer, limits, waking }: EndpointFacts): void {
+  #add({ microvmId, host, owner, signs: buffer, limits, waking }: EndpointFacts): void {
     const signs = new Signs(buffer);
     const limiter = limits && new Limiter(signs, limits, this.#options.counter.index);
-    const entry = { microvmId, host, signs, limiter, waking: undefined };
+    const entry = { microvmId, host, owner, signs, limiter, waking: undefined };
     this.#byId.set(microvmId, entry);
     this.#byHost.set(host, entry);
     if (waking) this.#woke(microvmId, waking);
@@ -162,6 +174,7 @@ export class EndpointTable implements DataPlane {
     const entry = this.#byId.get(microvmId);
     this.#byId.delete(microvmId);
     if (entry) this.#byHost.delete(entry.host);
+    for (const listener of this.#forgetListeners) listener(microvmId);
   }
 }
 

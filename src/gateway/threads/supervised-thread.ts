@@ -5,7 +5,7 @@ import type { Clock, Timer } from '../../lib/clock.ts';
 import { within } from '../../lib/deadline.ts';
 import { describe, Fault, faultWords } from '../../lib/errors.ts';
 import type { Log } from '../../lib/log.ts';
-import type { FromThread, Order, ThreadSetUp, ToThread } from './messages.ts';
+import type { FromThread, Order, Result, ThreadSetUp, ToThread } from './messages.ts';
 
 const orderMs = 30_000;
 /** After this long a death is an accident: its successor starts at once. */
@@ -28,7 +28,7 @@ export interface SupervisedThreadOptions {
 
 interface Given {
   order: Order;
-  resolve(port: number | undefined): void;
+  resolve(result: Result): void;
   reject(error: unknown): void;
 }
 
@@ -60,13 +60,13 @@ export class SupervisedThread {
   }
 
   /**
-   * Resolves with the port, where the order is about one. An order that a dead thread has not carried out is carried out by its
+   * Resolves with what the order brings. An order that a dead thread has not carried out is carried out by its
    * successor. Rejects with what the gateway rejects with, or `deadline_exceeded`.
    */
-  async order(order: Order, ms = orderMs): Promise<number | undefined> {
+  async order(order: Order, ms = orderMs): Promise<Result> {
     if (this.#closing && order.do !== 'close') throw new Fault('aborted', { what: `The gateway's ${order.do}` });
     const id = this.#nextId++;
-    const done = new Promise<number | undefined>((resolve, reject) => this.#given.set(id, { order, resolve, reject }));
+    const done = new Promise<Result>((resolve, reject) => this.#given.set(id, { order, resolve, reject }));
     if (this.#life) this.#send(this.#life, { kind: 'order', id, order });
     return within(ms, `The gateway's ${order.do}`, done).finally(() => this.#given.delete(id));
   }
@@ -139,7 +139,10 @@ export class SupervisedThread {
         this.#wake(life, message.microvmId);
         break;
       case 'done':
-        this.#done(message);
+        this.#done(message.id, message.result);
+        break;
+      case 'failed':
+        this.#given.get(message.id)?.reject(new Fault(message.fault.code, message.fault.facts));
     }
   }
 
@@ -150,18 +153,15 @@ export class SupervisedThread {
     );
   }
 
-  #done({ id, port, fault }: Extract<FromThread, { kind: 'done' }>): void {
+  #done(id: number, result: Result): void {
     const given = this.#given.get(id);
     if (!given) return;
-    if (fault) {
-      given.reject(new Fault(fault.code, fault.facts));
-      return;
-    }
     const { order } = given;
+    const { port } = result;
     if (order.do === 'listen') this.#standing.set(`host ${order.host}`, { ...order, port: port ?? order.port });
     if (order.do === 'listenFor') this.#standing.set(order.microvmId, { ...order, port: port ?? order.port });
     if (order.do === 'closeFor') this.#standing.delete(order.microvmId);
-    given.resolve(port);
+    given.resolve(result);
   }
 
   #ended(life: Life, error: unknown): void {

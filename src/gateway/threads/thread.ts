@@ -1,13 +1,14 @@
 // What runs in a thread of the gateway: a whole gateway, with what the server's thread tells in its own memory.
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../../lib/clock.ts';
-import { Fault, faultWords } from '../../lib/errors.ts';
+import { faultWords } from '../../lib/errors.ts';
 import { createLog } from '../../lib/log.ts';
+import { openAccounting } from '../accounting.ts';
 import { createGateway } from '../gateway.ts';
-import type { TokenKey } from '../key-ring.ts';
-import { createTokens } from '../token.ts';
+import { createTokenReader } from '../token.ts';
 import { EndpointTable } from './endpoint-table.ts';
-import type { FromThread, Order, ThreadSetUp, ToThread } from './messages.ts';
+import { FollowedTrust, TrustVersion } from './followed-trust.ts';
+import type { FromThread, Order, Result, ThreadSetUp, ToThread } from './messages.ts';
 
 const setUp = workerData as ThreadSetUp;
 const server = serversPort();
@@ -20,29 +21,26 @@ const table = new EndpointTable(setUp.endpoints, {
   catchUp,
 });
 
-let keys = received(setUp.keys);
-const keyRing = {
-  current: (): TokenKey => {
-    const [newest] = keys;
-    if (!newest) throw new Fault('internal', { what: 'There is no token key.' });
-    return newest;
-  },
-  find: (kid: string): TokenKey | undefined => {
-    const known = keys.find((key) => key.kid === kid);
-    if (known) return known;
-    catchUp();
-    return keys.find((key) => key.kid === kid);
-  },
-};
+const trust = new FollowedTrust(setUp.trust, new TrustVersion(setUp.trustVersion), catchUp);
+const tokens = createTokenReader(trust);
+const log = createLog(setUp.logLevel);
+const accounting = await openAccounting({
+  ...{ trust, accessLog: setUp.accessLog, clock: systemClock, log },
+  ownerOf: (microvmId) => table.ownerOf(microvmId),
+});
+table.onLeave((microvmId) => tokens.forget(microvmId));
+table.onForget((microvmId) => accounting.forget(microvmId));
 
 const gateway = createGateway({
   dataPlane: table,
-  tokens: createTokens(keyRing),
+  tokens,
   clock: systemClock,
-  log: createLog(setUp.logLevel),
+  log,
   suffix: setUp.suffix,
   tls: setUp.tls,
   settings: setUp.settings,
+  onAnswered: accounting.onAnswered,
+  admitted: accounting.admitted,
 });
 
 server.on('message', take);
@@ -62,38 +60,39 @@ function take(message: ToThread): void {
     case 'awoke':
       table.awoke(message.microvmId, message.fault);
       break;
-    case 'keys':
-      keys = received(message.keys);
+    case 'trust':
+      trust.replace(message.trust);
+      break;
+    case 'reopenLog':
+      accounting.reopenLog();
       break;
     case 'certificate':
       gateway.useCertificate(message.tls);
       break;
     case 'order':
       obey(message.order).then(
-        (port) => tell({ kind: 'done', id: message.id, ...(port === undefined ? {} : { port }) }),
-        (error: unknown) => tell({ kind: 'done', id: message.id, fault: faultWords(error) }),
+        (result) => tell({ kind: 'done', id: message.id, result }),
+        (error: unknown) => tell({ kind: 'failed', id: message.id, fault: faultWords(error) }),
       );
   }
 }
 
-async function obey(order: Order): Promise<number | undefined> {
+async function obey(order: Order): Promise<Result> {
   switch (order.do) {
     case 'listen':
-      return (await gateway.listen(order.host, order.port, order.shared)).port;
+      return gateway.listen(order.host, order.port, order.shared);
     case 'listenFor':
-      return (await gateway.listenFor(order.microvmId, order.port)).port;
+      return gateway.listenFor(order.microvmId, order.port);
     case 'closeFor':
       await gateway.closeFor(order.microvmId);
-      return undefined;
+      return {};
     case 'close':
       await gateway.close(order.graceMs);
-      return undefined;
+      await accounting[Symbol.asyncDispose]();
+      return {};
+    case 'count':
+      return { traffic: accounting.snapshot(gateway.connections()) };
   }
-}
-
-/** Buffers arrive as plain arrays of bytes. */
-function received(sent: readonly TokenKey[]): TokenKey[] {
-  return sent.map(({ kid, secret }) => ({ kid, secret: Buffer.from(secret) }));
 }
 
 function serversPort(): NonNullable<typeof parentPort> {
