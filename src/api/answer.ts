@@ -37,6 +37,9 @@ const unmodelled: Readonly<Record<string, number>> = {
   RequestEntityTooLargeException: 413,
 };
 
+/** What was sent could not be read as what it should be. */
+export class SerializationError extends Error {}
+
 /** Members of errors that are not facts in the body. */
 const apart = new Set(['message', 'retryAfterSeconds']);
 
@@ -71,12 +74,16 @@ export function rawAnswer({ status, headers, body }: Answer, requestId: string):
   return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n${body}`;
 }
 
+/** All that a client is told of a mistake of ours. */
+export const failureText = (requestId: string): string =>
+  `The request failed inside the server. Its log says more about request ${requestId}.`;
+
 /** What was thrown, in AWS's form. A 500 names the request and nothing else. */
 export function errorAnswer(error: unknown, requestId: string): Answer {
+  if (error instanceof SerializationError) return namedError('SerializationException', error.message);
   const name = isFault(error) ? modelled[error.code] : undefined;
   if (!(error instanceof Fault) || name === undefined) {
-    const message = `The request failed inside the server. Its log says more about request ${requestId}.`;
-    return json(500, { message }, { 'x-amzn-errortype': 'InternalServerException' });
+    return json(500, { message: failureText(requestId) }, { 'x-amzn-errortype': 'InternalServerException' });
   }
   const { awsError } = error.facts;
   if (typeof awsError === 'string') return namedError(awsError, error.message);

@@ -10,8 +10,10 @@ import { printableLine } from '../lib/printable.ts';
 import { type Answer, errorAnswer, namedError, rawAnswer } from './answer.ts';
 import type { Authenticate, ReceivedRequest } from './authenticate.ts';
 import { handleExtension } from './extension/handle.ts';
+import { coreErrorAnswer } from './lambda-core/errors.ts';
 import { handleCoreOperation } from './lambda-core/handle.ts';
 import { handleOperation } from './lambda-microvms/handle.ts';
+import { tagErrorAnswer } from './lambda-microvms/tag-errors.ts';
 import { signedRequest } from './sigv4/request.ts';
 
 const maxBodyBytes = 1 << 20;
@@ -54,7 +56,7 @@ export function createJsonApi(deps: JsonApiDependencies, serverFactory: (handler
     const received = receive(request);
     const answer =
       handleOperation(deps.app, deps.authenticate, received) ??
-      handleCoreOperation(deps.app, deps.authenticate, deps.log, received) ??
+      handleCoreOperation(deps.app, deps.authenticate, received) ??
       handleExtension(deps.app, deps.authenticate, received) ??
       namedError('UnknownOperationException', `There is no operation ${received.method} ${received.rawPath}.`);
     send(reply, request.id, await answer);
@@ -76,8 +78,15 @@ function send(reply: FastifyReply, requestId: string, { status, headers, body }:
   else void reply.code(status).headers(all).serializer(String).send(body);
 }
 
+/** APIs with error names of their own, by the version that their paths begin with. */
+const ownErrors: Readonly<Record<string, typeof tagErrorAnswer>> = {
+  '2017-03-31': tagErrorAnswer,
+  '2026-04-04': coreErrorAnswer,
+};
+
 function sendError(log: Log, request: FastifyRequest, reply: FastifyReply, error: unknown): void {
-  const answer = requestError(error) ?? errorAnswer(error, request.id);
+  const [, version = ''] = request.url.split('/', 2);
+  const answer = requestError(error) ?? ownErrors[version]?.(error, request.id) ?? errorAnswer(error, request.id);
   const facts = { requestId: request.id, path: pathOf(request), error: String(error) };
   // AWS gives a full host a 500, but nothing has failed, and whoever asks again and again must not fill the log.
   if (isFault(error, 'capacity_exhausted')) log.info('api.no_room', facts);

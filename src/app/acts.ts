@@ -99,6 +99,13 @@ export const suspend: Act = async (app, vm) => {
     onHost(app, vm) === 'asleep' ? undefined : app.node.suspend(microvmId),
   );
   if ('error' in outcome) {
+    if (app.settings.limits.suspendHookFailureEnds && isFault(outcome.error, 'hook_failed')) {
+      const stateReason = reasonOf(outcome.error);
+      await changeState(app, vm, (row) =>
+        isOver(row) ? undefined : { state: 'TERMINATING', wish: 'TERMINATED', stateReason },
+      );
+      return;
+    }
     vm.failedSuspends += 1;
     const pauseMs = Math.min(longestIdlePauseMs, 15_000 * 2 ** vm.failedSuspends);
     vm.idleRetryAtMs = app.clock.now() + pauseMs;

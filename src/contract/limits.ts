@@ -69,6 +69,8 @@ export interface Limits {
   /** For hooks that are enabled without a timeout: `/ready` and `/validate`, and the other four. */
   imageHookSeconds: number;
   microvmHookSeconds: number;
+  /** Whether a MicroVM whose `/suspend` fails is ended; otherwise it runs on. */
+  suspendHookFailureEnds: boolean;
   maxImages: number;
   maxOpenBuilds: number;
   /** Of one image. */

@@ -53,6 +53,7 @@ export interface BootOrder {
   wire?: Wire;
   /** Gets the console (kernel, agent, application output) as it comes. */
   onConsole?: (text: Buffer) => void;
+  /** Ends the VM whenever it fires. */
   signal?: AbortSignal;
 }
 
@@ -78,6 +79,7 @@ export interface ThrowawayOrder {
   wire?: Wire;
   /** Gets the console (kernel, agent, application output) as it comes. */
   onConsole?: (text: Buffer) => void;
+  /** Ends the VM whenever it fires. */
   signal?: AbortSignal;
 }
 
@@ -94,6 +96,7 @@ export interface RestoreOrder {
   wire?: Wire;
   freshness: Freshness;
   onConsole?: (text: Buffer) => void;
+  /** Ends the VM whenever it fires. */
   signal?: AbortSignal;
 }
 
@@ -184,6 +187,7 @@ export interface CompactOrder {
 export interface Driver extends AsyncDisposable {
   readonly name: 'qemu' | 'fake';
   readonly accelerator: Accelerator | 'fake';
+  /** On failure nothing runs; `aborted` on its signal. So does `restore`. */
   boot(order: BootOrder): Promise<Machine>;
   /** Resolves when the guest is fresh and its application runs. */
   restore(order: RestoreOrder): Promise<Machine>;

@@ -7,7 +7,7 @@ import type { Limits } from '../../src/contract/limits.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { type Log, silentLog } from '../../src/lib/log.ts';
 
-const credentials = { accessKeyId: 'AKIAWATERBEAR', secretAccessKey: 'secret' };
+export const credentials = { accessKeyId: 'AKIAWATERBEAR', secretAccessKey: 'secret' };
 
 export interface ControlPlaneRig extends AsyncDisposable {
   readonly t: TestApp;

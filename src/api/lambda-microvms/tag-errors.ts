@@ -1,20 +1,22 @@
-// The tag operations are those of the whole of Lambda: refusals of theirs have other names, and a `Type`.
-import type { OperationName } from '../../contract/generated/operations.ts';
+// The tag operations are those of the whole of Lambda: some of their errors have other names, and a `Type`.
+import { errors } from '../../contract/generated/operations.ts';
 import { type FaultCode, isFault } from '../../lib/errors.ts';
-import { type Answer, typedError } from '../answer.ts';
+import { type Answer, failureText, SerializationError, typedError } from '../answer.ts';
 
-const tagOperations: readonly OperationName[] = ['ListTags', 'TagResource', 'UntagResource'];
-
-const modelled: Partial<Record<FaultCode, readonly [number, string]>> = {
-  invalid_input: [400, 'InvalidParameterValueException'],
-  conflict: [409, 'ResourceConflictException'],
-  throttled: [429, 'TooManyRequestsException'],
+const modelled: Partial<Record<FaultCode, keyof typeof errors>> = {
+  invalid_input: 'InvalidParameterValueException',
+  conflict: 'ResourceConflictException',
+  throttled: 'TooManyRequestsException',
 };
 
-/** Undefined where the error has the same form as with every other operation. */
-export function tagErrorAnswer(operation: OperationName, error: unknown): Answer | undefined {
-  if (!tagOperations.includes(operation) || !isFault(error)) return undefined;
-  const [status, name] = modelled[error.code] ?? [];
-  if (status === undefined || name === undefined) return undefined;
-  return typedError(name, status, { Type: 'User', message: error.message }, error);
+/** Undefined where the error has the same form as with every other operation, as what breaks the grammar of the model has. */
+export function tagErrorAnswer(error: unknown, requestId: string): Answer | undefined {
+  if (error instanceof SerializationError || isFault(error, 'access_denied', 'not_found')) return undefined;
+  if (isFault(error) && 'violations' in error.facts) return undefined;
+  const name = isFault(error) ? modelled[error.code] : undefined;
+  if (name === undefined || !isFault(error)) {
+    const failure = 'ServiceException';
+    return typedError(failure, errors[failure].status, { Type: 'Service', message: failureText(requestId) });
+  }
+  return typedError(name, errors[name].status, { Type: 'User', message: error.message }, error);
 }

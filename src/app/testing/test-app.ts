@@ -34,6 +34,7 @@ export const testLimits: Limits = {
   anyArchitecture: true,
   imageHookSeconds: 30,
   microvmHookSeconds: 1,
+  suspendHookFailureEnds: false,
   maxImages: 100,
   maxOpenBuilds: 5,
   maxVersions: 50,

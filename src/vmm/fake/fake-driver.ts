@@ -114,9 +114,14 @@ class InMemoryDriver implements FakeDriver {
       image: saves.image,
       base: saves.base,
       suspendDelay: () => this.#delay(this.#latencyMs.suspend),
-      onEnd: () => this.#machines.delete(machine),
+      onEnd: () => {
+        this.#machines.delete(machine);
+        order.signal?.removeEventListener('abort', onAbort);
+      },
     });
     await machine.guest.listen();
+    const onAbort = (): void => void machine.kill();
+    order.signal?.addEventListener('abort', onAbort, { once: true });
     this.#machines.add(machine);
     return machine;
   }
