@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { Surroundings } from './surroundings.ts';
 
 export interface Flag {
-  /** As commander has it: `--data <dir>`, `--json`, `--no-profile`, `<id>`. */
+  /** As commander has it: `--data <dir>`, `--json`, `--no-profile`. */
   flags: string;
   text: string;
 }
@@ -14,8 +14,8 @@ export interface Command {
   /** Shown below the options of `--help`. */
   details: string;
   flags: readonly Flag[];
-  /** What stands behind the name without a flag, in this order: `<id>`. The schema finds them beside the flags. */
-  positions?: readonly Flag[];
+  /** Words without a flag, as commander has them: `<id>`, `[command...]`; they become options of these names. */
+  arguments?: readonly Flag[];
   /** Checks the options and runs. Resolves with the exit code; 2 for options that make no sense. */
   execute(options: unknown, around: Surroundings): Promise<number>;
 }
@@ -32,7 +32,9 @@ export function defineCommand<S extends z.ZodType>({ schema, run, ...texts }: De
       const checked = schema.safeParse(options);
       if (checked.success) return run(checked.data, around);
       for (const issue of checked.error.issues) {
-        around.err.write(`error: ${nameOf(texts, issue.path)}: ${issue.message}\n`);
+        const name = String(issue.path[0] ?? '');
+        const isArgument = texts.arguments?.some(({ flags }) => argumentName(flags) === name);
+        around.err.write(`error: ${isArgument ? name : flagName(name)}: ${issue.message}\n`);
       }
       around.err.write(`Run "waterbear ${texts.name} --help" for what is possible.\n`);
       return 2;
@@ -40,11 +42,11 @@ export function defineCommand<S extends z.ZodType>({ schema, run, ...texts }: De
   };
 }
 
-/** `apiPort` → `--api-port`; `id` → `<id>` where it has a position. */
-function nameOf({ positions = [] }: Pick<Command, 'positions'>, path: readonly PropertyKey[]): string {
-  const name = String(path[0] ?? '').replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  return positions.find(({ flags }) => flags === `<${name}>`)?.flags ?? `--${name}`;
-}
+/** `[command...]` → `command`. */
+export const argumentName = (flags: string): string => flags.replace(/[^A-Za-z]/g, '');
+
+/** `apiPort` → `--api-port`. */
+const flagName = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
 /** A TCP port given as text. */
 export const portOption = z

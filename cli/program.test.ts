@@ -50,8 +50,8 @@ test.each([
   [['serve', '--region', 'here'], '--region: must look like us-east-1', 'waterbear serve --help'],
   [['demo', '--endpoint', 'nowhere'], '--endpoint: must be an http or https URL', 'waterbear demo --help'],
   [['show'], "missing required argument 'id'", 'waterbear show --help'],
-  [['show', '../x'], '<id>: must be the id', 'waterbear show --help'],
-  [['lease', 'microvm-1', '10d'], '<time>: must be a time', 'waterbear lease --help'],
+  [['show', '../x'], 'error: id: must be the id', 'waterbear show --help'],
+  [['lease', 'microvm-1', '10d'], 'error: time: must be a time', 'waterbear lease --help'],
   [['lease', 'microvm-1', '1m', 'more'], 'too many arguments', 'waterbear lease --help'],
   [['serve', '--idle-signals', 'cpu=0'], '--idle-signals: cpu must be', 'waterbear serve --help'],
   [

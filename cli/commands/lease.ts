@@ -26,7 +26,7 @@ export const lease = defineCommand({
   details: `
 A new lease takes the place of the one before; 0 ends it. A lease holds neither against suspend-microvm nor
 against the maximum duration, and does not wake a MicroVM that sleeps.`,
-  positions: [
+  arguments: [
     { flags: '<id>', text: 'id of the MicroVM' },
     { flags: '<time>', text: 'for how long: 90s, 10m, 2h; 0 ends the lease' },
   ],

@@ -13,7 +13,7 @@ export const show = defineCommand({
   summary: 'show what a MicroVM does, how it started, and why it slept last, as JSON',
   details: `
 "lastSeen" says what keeps a running MicroVM awake; "sleep" says which signal decided on its last sleep.`,
-  positions: [{ flags: '<id>', text: 'id of the MicroVM' }],
+  arguments: [{ flags: '<id>', text: 'id of the MicroVM' }],
   flags: [dataFlag],
   schema,
   run: async ({ data, id }, around) => {

@@ -3,17 +3,16 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Activity } from '../contract/data-plane.ts';
-import type { Limiter } from '../contract/limiter.ts';
 import { describe, Fault, isFault } from '../lib/errors.ts';
 import type { AccessRecord } from './access-log.ts';
 import { type Admission, admit } from './admit.ts';
 import type { Entry } from './admitted.ts';
 import type { Arrival, Rooms, WebSocketUpgrade } from './arrival.ts';
 import { untilAwake } from './awake.ts';
-import { countConnection } from './client-connections.ts';
 import type { ClientStream } from './client-stream.ts';
 import { Delivery, type DeliveryOptions } from './delivery.ts';
 import type { Exchange, Upgrade } from './exchange.ts';
+import { overLimit } from './over-limit.ts';
 import { type Refusal, refusals, refuse } from './refusal.ts';
 import type { Stallable } from './stalls.ts';
 import type { Place } from './upstream-pool.ts';
@@ -116,7 +115,11 @@ class Passage implements Exchange, Stallable {
     this.#place = place;
     this.#tokenId = claims.jti;
     const limiter = dataPlane.limiter(microvmId);
-    if (limiter && this.#isOver(limiter, microvmId)) return;
+    const over = limiter && this.client.connection && overLimit(limiter, this.client.connection, microvmId);
+    if (over) {
+      this.#refuse(over.refusal, over.retryAfterSeconds);
+      return;
+    }
     this.#entry = this.#rooms.admitted?.enter(claims, () => this.#cut());
     this.#activity = dataPlane.begin(microvmId);
     const waking = dataPlane.awake(microvmId, this.#signal);
@@ -131,18 +134,6 @@ class Passage implements Exchange, Stallable {
       this.#wakeMs = performance.now() - since;
       this.#deliver(place);
     });
-  }
-
-  /** Refuses what is over a limit, before it wakes anything. */
-  #isOver(limiter: Limiter, microvmId: string): boolean {
-    const { connection } = this.client;
-    if (connection && !countConnection(connection, microvmId, limiter)) {
-      this.#refuse('too_many_connections');
-      return true;
-    }
-    const waitMs = limiter.request();
-    if (waitMs > 0) this.#refuse('too_many_requests', Math.ceil(waitMs / 1000));
-    return waitMs > 0;
   }
 
   #deliver(place: Place): void {

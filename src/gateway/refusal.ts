@@ -17,7 +17,7 @@ export const refusals = {
   request_timeout: { status: 408, body: '' },
   host_mismatch: { status: 421, body: '' },
   too_many_requests: { status: 429, body: 'Too many requests' },
-  too_many_connections: { status: 429, body: 'Too many connections', retryAfterSeconds: 1 },
+  too_many_connections: { status: 429, body: 'Too many connections' },
   headers_too_large: { status: 431, body: '' },
   host_full: { status: 502, body: '', retryAfterSeconds: 5 },
   microvm_unavailable: { status: 502, body: '' },
