@@ -32,6 +32,8 @@ export interface ServerInfo {
   quotas: ReturnType<typeof quotasOf>;
   /** By the `minimumMemoryInMiB` of the image. */
   endpointLimits: Limits['endpoint'];
+  /** What keeps a MicroVM awake beside bytes that come in. */
+  idleSignals: Limits['idleSignals'];
 }
 
 export interface MicrovmFacts extends MicrovmReport {
@@ -74,6 +76,7 @@ export function createExtension(app: AppContext): Extension {
         ...host,
         quotas: quotasOf(limits),
         endpointLimits: limits.endpoint,
+        idleSignals: limits.idleSignals,
       };
     },
     async microvm(caller, microvmId) {

@@ -2,9 +2,7 @@
 import type { AppContext } from './context.ts';
 import type { LiveMicrovm } from './microvm-index.ts';
 
-/**
- * `endpoint`: bytes came in, or (where open requests count) a request ended. `start`: it began to run, and nothing has been seen since.
- */
+/** `endpoint`: bytes came in, or (where open requests count) a request ended. */
 export type Signal = 'endpoint' | 'cpu' | 'outbound' | 'lease';
 
 /** Absent: not since it began to run. A lease that has not ended is seen now. */

@@ -21,6 +21,7 @@ test('info, stage times and build logs', async () => {
     architecture: 'X86_64',
     capacity: { memoryMib: 16_384, committedMib: 0, parallelLaunches: 2, waiting: 0 },
     endpointLimits: {},
+    idleSignals: { requests: true, lease: true },
     quotas: {
       ...{ images: 100, 'versions-per-image': 50, 'concurrent-builds': 5, connectors: 7 },
       ...{ 'memory-mib': 409_600, 'duration-seconds': 28_800 },
