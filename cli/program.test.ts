@@ -49,6 +49,16 @@ test.each([
   [['serve', '--quota', 'run-per-second=0'], 'to 1000000, or unlimited', 'waterbear serve --help'],
   [['serve', '--region', 'here'], '--region: must look like us-east-1', 'waterbear serve --help'],
   [['demo', '--endpoint', 'nowhere'], '--endpoint: must be an http or https URL', 'waterbear demo --help'],
+  [['show'], "missing required argument 'id'", 'waterbear show --help'],
+  [['show', '../x'], 'error: id: must be the id', 'waterbear show --help'],
+  [['lease', 'microvm-1', '10d'], 'error: time: must be a time', 'waterbear lease --help'],
+  [['lease', 'microvm-1', '1m', 'more'], 'too many arguments', 'waterbear lease --help'],
+  [['serve', '--idle-signals', 'cpu=0'], '--idle-signals: cpu must be', 'waterbear serve --help'],
+  [
+    ['serve', '--idle-signals', 'requests,disk'],
+    'there is no signal "disk"; there are: requests',
+    'waterbear serve --help',
+  ],
   [['logs', '--build', '../x'], '--build: must be a build id', 'waterbear logs --help'],
 ])('%j is not understood', async (args, what, help) => {
   const { exitCode, out, err } = await run(args);

@@ -36,16 +36,21 @@ async function postSigned(
   return send(url, { method: 'POST', body, headers: { ...headers, 'content-type': 'application/json' } });
 }
 
-/** Posts to a running server and wants success. Rejects with what the server says otherwise. */
+/** Posts to a running server and resolves with what it answers. Rejects with what the server says otherwise. */
 export async function askServer(
   server: Signer & { apiUrl: string },
   path: string,
   content: unknown,
   nowMs: number,
-): Promise<void> {
-  const { status, body } = await postSigned(server.apiUrl, path, content, server, nowMs);
-  if (status === 200) return;
-  throw new Fault(status < 500 ? 'invalid_input' : 'internal', { what: messageIn(body, status) });
+): Promise<Record<string, unknown>> {
+  return membersOf(await postSigned(server.apiUrl, path, content, server, nowMs));
+}
+
+/** The members of a good answer. Throws what the server says of another one. */
+export function membersOf({ status, body }: ApiAnswer): Record<string, unknown> {
+  if (status === 200) return JSON.parse(body) as Record<string, unknown>;
+  const code = status === 404 ? 'not_found' : status < 500 ? 'invalid_input' : 'internal';
+  throw new Fault(code, { what: messageIn(body, status) });
 }
 
 function messageIn(body: string, status: number): string {

@@ -14,6 +14,7 @@ import { metricsText } from './app/metrics/metrics-text.ts';
 import type { AppSettings } from './app/settings.ts';
 import { limitsOf, profiles } from './config/profiles.ts';
 import type { ServerSettings } from './config/settings.ts';
+import type { Limits } from './contract/limits.ts';
 import { openAuthority, readTlsFiles } from './gateway/authority.ts';
 import type { Gateway } from './gateway/gateway.ts';
 import { openKeyRing } from './gateway/key-ring.ts';
@@ -82,9 +83,10 @@ async function start(
   const ring = stack.use(await openKeyRing(at('keys', 'tokens.json'), clock, { ...tokenKeyTimes(settings), log }));
   const tokens = createTokens(ring);
   const endpoints = new LateEndpoints(log);
+  const limits = limitsOf(settings, availableParallelism());
   const app = createApp({
     ...{ db: store.db, node, objects, clock, log },
-    settings: await appSettings(settings, at('archives')),
+    settings: await appSettings(settings, limits, at('archives')),
     mintToken: (order) => tokens.mint(order),
     tokens,
     traffic: () => gateway.traffic(),
@@ -99,7 +101,7 @@ async function start(
     ...{ threads: settings.gatewayThreads, source: app.endpoints, keys: ring, clock, log, tls },
     ...{ suffix: settings.endpointSuffix, accessLog: settings.accessLog },
     settings: { ...gatewayDefaults, endpointMode: settings.endpointMode, explain: settings.profile === 'open' },
-    endIsActivity: profiles[settings.profile].inFlightIsActivity,
+    endIsActivity: limits.idleSignals.requests,
   });
   stack.defer(() => gateway.close());
   await app.start();
@@ -142,17 +144,17 @@ const tokenKeyTimes = ({ tokenKeyHours }: ServerSettings) => ({
   maxTokenMs: Math.max(...Object.values(profiles).map(({ maxTokenMinutes }) => maxTokenMinutes)) * 60_000,
 });
 
-async function appSettings(settings: ServerSettings, archiveDirectory: string): Promise<AppSettings> {
+async function appSettings(settings: ServerSettings, limits: Limits, archiveDirectory: string): Promise<AppSettings> {
   const { region, account, endpointSuffix: hostSuffix } = settings;
-  const limits = { maxArchiveBytes: 1 << 30, parallelBuilds: 1 };
   return {
     region,
     version: await productVersion(),
     account,
-    limits: limitsOf(settings, availableParallelism()),
+    limits,
     hostSuffix,
     archiveDirectory,
-    ...limits,
+    maxArchiveBytes: 1 << 30,
+    parallelBuilds: 1,
   };
 }
 

@@ -38,6 +38,7 @@ const dataPlane: DataPlane = {
     return activity;
   },
   awake: () => undefined,
+  limiter: () => undefined,
   async open() {
     const socket = connect({ port: Number(upstreamPort), host: '127.0.0.1', noDelay: true });
     await once(socket, 'connect');

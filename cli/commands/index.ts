@@ -3,9 +3,11 @@ import type { Command } from '../command.ts';
 import { awsModel } from './aws-model.ts';
 import { demo } from './demo.ts';
 import { env } from './env.ts';
+import { lease } from './lease.ts';
 import { logs } from './logs.ts';
 import { revoke } from './revoke.ts';
 import { rotateKeys } from './rotate-keys.ts';
 import { serve } from './serve.ts';
+import { show } from './show.ts';
 
-export const commands: readonly Command[] = [serve, env, demo, logs, revoke, rotateKeys, awsModel];
+export const commands: readonly Command[] = [serve, env, demo, show, lease, logs, revoke, rotateKeys, awsModel];

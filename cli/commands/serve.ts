@@ -1,10 +1,11 @@
 // `waterbear serve`: runs the server until it is told to stop; what it leaves behind is its data directory.
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { idleSignalSetting } from '../../src/config/idle-signals.ts';
 import { quotaSetting } from '../../src/config/quotas.ts';
 import { parseSettings, type ServerSettings } from '../../src/config/settings.ts';
 import { rateNames } from '../../src/contract/limits.ts';
-import { countNames } from '../../src/contract/quotas.ts';
+import { countNames, endpointQuotaNames } from '../../src/contract/quotas.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { choiceOption, defineCommand, numberOption, portOption } from '../command.ts';
 import { dataDirectory, dataFlag } from '../data-directory.ts';
@@ -23,6 +24,11 @@ const schema = z.object({
   driver: choiceOption(['qemu', 'fake']).default('qemu'),
   accel: choiceOption(['auto', 'tcg', 'kvm']).default('auto'),
   profile: choiceOption(['open', 'aws']).default('open'),
+  idleSignals: z
+    .string()
+    .transform((text) => text.split(','))
+    .pipe(z.array(idleSignalSetting))
+    .optional(),
   quota: z.array(quotaSetting).default([]),
   endpoint: choiceOption(['host', 'port']).default('host'),
   egress: choiceOption(['internet', 'none']).default('internet'),
@@ -60,6 +66,8 @@ Rates of an account per second and as many at once, whole numbers or unlimited
 (run is for ResumeMicrovm too, read and write for each operation without a rate of its own):
   ${rateNames.slice(0, 4).join(', ')},
   ${rateNames.slice(4).join(', ')}
+Limits of the endpoint of each MicroVM, whatever its size, whole numbers or unlimited:
+  ${endpointQuotaNames.join(', ')}
 GET /waterbear/v1/info shows those in force.`,
   flags: [
     dataFlag,
@@ -74,8 +82,12 @@ GET /waterbear/v1/info shows those in force.`,
     { flags: '--accel <name>', text: 'auto, kvm, or tcg: emulation, works everywhere, slower (default: auto)' },
     { flags: '--profile <name>', text: 'open: few limits; aws: the limits of AWS (default: open)' },
     {
+      flags: '--idle-signals <list>',
+      text: 'what keeps a MicroVM awake beside incoming bytes: requests, lease, cpu[=percent], outbound[=bytes], or none (default: by profile)',
+    },
+    {
       flags: '--quota <name=value...>',
-      text: 'quotas of an account that differ from the profile, e.g. images=200 run-per-second=50; names below',
+      text: 'quotas that differ from the profile, e.g. images=200 run-per-second=50; names below',
     },
     {
       flags: '--endpoint <mode>',
@@ -182,6 +194,7 @@ async function settingsFrom(options: ServeOptions, around: Surroundings): Promis
     driver: options.driver,
     accelerator: options.accel,
     profile: options.profile,
+    ...(options.idleSignals === undefined ? {} : { idleSignals: options.idleSignals }),
     quotas: options.quota,
     endpointMode: options.endpoint,
     egress: options.egress,

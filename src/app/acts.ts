@@ -12,6 +12,7 @@ import { leave } from './endpoints.ts';
 import type { Act as MeasuredAct } from './metrics/stage-times.ts';
 import type { LiveMicrovm } from './microvm-index.ts';
 import { withLaunch, withSuspend } from './report.ts';
+import { logSleep, sleepRecord } from './sleep-record.ts';
 
 export type Act = (app: AppContext, vm: LiveMicrovm) => Promise<void>;
 
@@ -93,6 +94,7 @@ export const suspend: Act = async (app, vm) => {
   }
   // Its signs have said since it became SUSPENDING that it does not run: a request that was not counted above waits.
   leave(app, vm);
+  const record = sleepRecord(app, vm, vm.row.suspendCause ?? 'requested');
   const outcome = await attempt(app, vm, 'suspend', () =>
     onHost(app, vm) === 'asleep' ? undefined : app.node.suspend(microvmId),
   );
@@ -113,9 +115,10 @@ export const suspend: Act = async (app, vm) => {
   vm.failedSuspends = 0;
   note(app, vm, 'suspend', outcome);
   const asleep = { state: 'SUSPENDED', suspendedAtMs: app.clock.now(), stateReason: null } as const;
-  await changeState(app, vm, (row) =>
-    row.state === 'SUSPENDING' ? { ...asleep, report: withSuspend(row, outcome.report) } : undefined,
+  const row = await changeState(app, vm, (row) =>
+    row.state === 'SUSPENDING' ? { ...asleep, report: withSuspend(row, record, outcome.report) } : undefined,
   );
+  if (row) logSleep(app, vm, record);
 };
 
 /** TERMINATING. */

@@ -7,7 +7,7 @@ import { awake } from './wake.ts';
 
 export function createEndpointSource(app: AppContext): EndpointSource {
   return {
-    endpoints: () => app.index.known().map(factsOf),
+    endpoints: () => app.index.known().map((vm) => factsOf(app, vm)),
     watch(listener) {
       app.watchers.push(listener);
     },

@@ -1,13 +1,15 @@
 // What the gateway is told of MicroVMs.
 import type { EndpointEvent, EndpointFacts } from '../contract/data-plane.ts';
+import { areLimited } from '../contract/limiter.ts';
 import type { MicrovmRow } from '../store/tables.ts';
 import type { AppContext } from './context.ts';
 import type { LiveMicrovm } from './microvm-index.ts';
+import { SampledSignals } from './sampled-signals.ts';
 
 /** Puts a MicroVM into the index. Its host is known to the gateway before anybody else hears of it. */
 export function addEndpoint(app: AppContext, row: MicrovmRow): LiveMicrovm {
   const vm = app.index.add(row);
-  tell(app, { kind: 'known', endpoint: factsOf(vm) });
+  tell(app, { kind: 'known', endpoint: factsOf(app, vm) });
   show(app, vm);
   return vm;
 }
@@ -27,7 +29,9 @@ function wake(app: AppContext, vm: LiveMicrovm): void {
   if (!relay) return;
   vm.wakingTimes += 1;
   vm.waking = { number: vm.wakingTimes, relay };
-  vm.signs.wake(vm.waking.number, app.clock.now());
+  const nowMs = app.clock.now();
+  vm.sampled = new SampledSignals(nowMs);
+  vm.signs.wake(vm.waking.number, nowMs);
   tell(app, { kind: 'woke', microvmId, waking: vm.waking });
 }
 
@@ -47,7 +51,12 @@ function tell(app: AppContext, event: EndpointEvent): void {
   for (const watcher of app.watchers) watcher(event);
 }
 
-export function factsOf({ row, signs, waking }: LiveMicrovm): EndpointFacts {
-  const { microvmId, host, account, imageArn } = row;
-  return { microvmId, host, owner: { account, imageArn }, signs: signs.buffer, ...(waking ? { waking } : {}) };
+export function factsOf(app: AppContext, { row, signs, waking }: LiveMicrovm): EndpointFacts {
+  const { microvmId, host, account, imageArn, memoryMib } = row;
+  const limits = app.settings.limits.endpoint[memoryMib];
+  return {
+    ...{ microvmId, host, owner: { account, imageArn }, signs: signs.buffer },
+    ...(limits && areLimited(limits) ? { limits } : {}),
+    ...(waking ? { waking } : {}),
+  };
 }

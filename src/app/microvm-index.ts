@@ -3,6 +3,7 @@ import type { WakingTime } from '../contract/data-plane.ts';
 import { Signs } from '../contract/signs.ts';
 import type { Fault } from '../lib/errors.ts';
 import type { MicrovmRow } from '../store/tables.ts';
+import { SampledSignals } from './sampled-signals.ts';
 
 export interface LiveMicrovm {
   /** Latest row; written by `changeState` and by nothing else. */
@@ -15,6 +16,8 @@ export interface LiveMicrovm {
   wakingTimes: number;
   /** What the gateway was told; undefined when connections to it are, or have been, dropped. */
   waking: WakingTime | undefined;
+  /** Of the waking time it is in, or was in last. */
+  sampled: SampledSignals;
   /** The act under way. */
   worker: Promise<void> | undefined;
   /** The wake under way, however many requests wait for it. */
@@ -42,6 +45,7 @@ export class MicrovmIndex {
       idleAtActivity: 0,
       wakingTimes: 0,
       waking: undefined,
+      sampled: new SampledSignals(row.startedAtMs),
       worker: undefined,
       wake: undefined,
       wakeFault: undefined,

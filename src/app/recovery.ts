@@ -6,6 +6,7 @@ import { changeState, ended } from './change-state.ts';
 import type { AppContext } from './context.ts';
 import { converge } from './convergence.ts';
 import { addEndpoint } from './endpoints.ts';
+import { withSuspend } from './report.ts';
 
 const lost = 'The host process restarted, and this MicroVM had no snapshot to continue from.';
 const fellBack = 'The host process restarted; this MicroVM continues from its last snapshot.';
@@ -50,5 +51,6 @@ function correction(
   if (row.state === 'SUSPENDED') return row.wish === 'RUNNING' ? { wish: 'SUSPENDED' } : undefined;
   const asleep = { wish: 'SUSPENDED', stateReason: fellBack, suspendCause: 'shutdown', suspendedAtMs: nowMs } as const;
   if (row.state === 'RUNNING') return { ...asleep, state: 'SUSPENDING' };
-  return { ...asleep, state: 'SUSPENDED', launchedAtMs: row.launchedAtMs ?? nowMs };
+  const report = withSuspend(row, { cause: 'restart', at: new Date(nowMs).toISOString() });
+  return { ...asleep, report, state: 'SUSPENDED', launchedAtMs: row.launchedAtMs ?? nowMs };
 }

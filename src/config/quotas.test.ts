@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { quotaNames, quotasOf } from '../contract/quotas.ts';
+import { rateNames } from '../contract/limits.ts';
+import { countNames, endpointQuotaNames, endpointQuotas, quotasOf } from '../contract/quotas.ts';
 import { limitsOf, profiles } from './profiles.ts';
 import { withQuotas } from './quotas.ts';
 import { parseSettings } from './settings.ts';
@@ -9,9 +10,18 @@ const settings = (quotas: string[], profile: 'open' | 'aws' = 'aws') =>
 
 test('every quota can be set, over either profile, and is shown as set', () => {
   for (const profile of ['open', 'aws'] as const) {
-    for (const name of quotaNames) {
+    for (const name of [...countNames, ...rateNames]) {
       const limits = limitsOf(settings([`${name}=77`], profile), 2);
       expect(quotasOf(limits)).toEqual({ ...quotasOf(profiles[profile]), [name]: 77 });
+      expect(limits.endpoint).toEqual(profiles[profile].endpoint);
+    }
+    for (const name of endpointQuotaNames) {
+      for (const value of [7777, 'unlimited'] as const) {
+        const { endpoint } = limitsOf(settings([`${name}=${value}`], profile), 2);
+        for (const [size, limits] of Object.entries(profiles[profile].endpoint)) {
+          expect(endpoint[Number(size)]).toEqual({ ...limits, [endpointQuotas[name]]: value });
+        }
+      }
     }
   }
 });
@@ -24,6 +34,18 @@ test('the documented quotas of AWS', () => {
     ...{ 'auth-token-per-second': 50, 'shell-auth-token-per-second': 5 },
     ...{ 'read-per-second': 100, 'write-per-second': 10 },
   });
+});
+
+test('the documented limits of endpoints by size', () => {
+  expect(profiles.aws.endpoint).toEqual({
+    512: { bytesPerSecond: 1_000_000, requestsPerSecond: 10, connections: 8 },
+    1024: { bytesPerSecond: 2_000_000, requestsPerSecond: 20, connections: 16 },
+    2048: { bytesPerSecond: 4_000_000, requestsPerSecond: 40, connections: 32 },
+    4096: { bytesPerSecond: 8_000_000, requestsPerSecond: 80, connections: 64 },
+    8192: { bytesPerSecond: 16_000_000, requestsPerSecond: 160, connections: 128 },
+  });
+  expect(Object.keys(profiles.open.endpoint)).toEqual(Object.keys(profiles.open.sizes));
+  expect(Object.keys(profiles.aws.endpoint)).toEqual(Object.keys(profiles.aws.sizes));
 });
 
 test('the last one of a name counts; rates can be lifted; a shorter longest life is also the default', () => {

@@ -2,6 +2,7 @@
 import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { Fault } from '../lib/errors.ts';
+import { idleSignalSetting } from './idle-signals.ts';
 import { quotaSetting } from './quotas.ts';
 
 const port = z.number().int().min(0).max(65535);
@@ -24,6 +25,8 @@ const schema = z
     driver: z.enum(['qemu', 'fake']).default('qemu'),
     accelerator: z.enum(['auto', 'tcg', 'kvm']).default('auto'),
     profile: z.enum(['open', 'aws']).default('open'),
+    /** What keeps a MicroVM awake beside bytes that come in, instead of what the profile has: `requests`, `lease`, `cpu=10` … */
+    idleSignals: z.array(idleSignalSetting).min(1).max(16).optional(),
     /** `NAME=VALUE`: quotas of an account that differ from the profile's. The last one of a name counts. */
     quotas: z.array(quotaSetting).max(256).default([]),
     /** `host`: one host name per MicroVM below the suffix. `port`: one loopback port each. */

@@ -1,7 +1,10 @@
 // What the gateway needs to know and to ask, and what the control plane tells of it. The gateway never touches the database: its threads
 // have what they need of each endpoint in memory, and ask only for a wake.
 import type { Duplex } from 'node:stream';
+import type { Limiter } from './limiter.ts';
+import type { EndpointLimits } from './limits.ts';
 import type { RelayAddress } from './node-api.ts';
+import type { Activity } from './signs.ts';
 
 export interface Endpoint {
   microvmId: string;
@@ -9,12 +12,7 @@ export interface Endpoint {
   host: string;
 }
 
-/** One request or connection under way. While it is open in profile `open` the MicroVM is not idle. */
-export interface Activity {
-  /** Bytes came in. */
-  touch(): void;
-  end(): void;
-}
+export type { Activity };
 
 /** What the gateway works with. */
 export interface DataPlane {
@@ -27,6 +25,8 @@ export interface DataPlane {
    * Never throws; rejects with `conflict` (asleep without autoResume, or ended), `aborted`, or what the wake failed with.
    */
   awake(microvmId: string, signal: AbortSignal): Promise<void> | undefined;
+  /** What the endpoint has to keep to; undefined when that is nothing. */
+  limiter(microvmId: string): Limiter | undefined;
   /** A byte stream to 127.0.0.1:port of a running MicroVM. Rejects with `guest_failed` when nothing listens. */
   open(microvmId: string, port: number, signal: AbortSignal): Promise<Duplex>;
   /** Calls back when the MicroVM is about to be suspended or has ended: kept-alive connections to it must be dropped. */
@@ -53,6 +53,8 @@ export interface EndpointFacts extends Endpoint {
   owner: MicrovmOwner;
   /** Of `Signs`. */
   signs: SharedArrayBuffer;
+  /** Absent: none. */
+  limits?: EndpointLimits;
   /** Absent while it does not run. */
   waking?: WakingTime;
 }

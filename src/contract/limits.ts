@@ -10,9 +10,32 @@ export interface GuestSize {
   diskMib: number;
 }
 
-/** Requests per second of one account, and as many at once. */
+/** Of the endpoint of one MicroVM. Reference f.8. */
+export interface EndpointLimits {
+  /** Both directions together; what is over it waits. */
+  readonly bytesPerSecond: Rate;
+  /** What is over it is refused. */
+  readonly requestsPerSecond: Rate;
+  /** Of clients, at once; what is over it is refused. */
+  readonly connections: Rate;
+}
+
+/** What keeps a MicroVM awake beside bytes that come in at its endpoint. AWS knows none of them (reference e.3). */
+export interface IdleSignals {
+  /** Requests, connections and shells that are open. */
+  readonly requests: boolean;
+  /** A lease that a caller took. */
+  readonly lease: boolean;
+  /** What the guest takes of the host's processors, in percent of one, smoothed; it counts from here on. Absent: never. */
+  readonly cpuPercent?: number;
+  /** What the guest sends between two looks (5 s apart at most); it counts from here on. Absent: never. */
+  readonly outboundBytes?: number;
+}
+
+/** A number, per second or at once. */
 export type Rate = number | 'unlimited';
 
+/** Requests per second of one account, and as many at once. */
 export const rateNames = [
   /** RunMicrovm and ResumeMicrovm together. */
   'run-per-second',
@@ -40,8 +63,7 @@ export interface Limits {
   maxTokenMinutes: number;
   /** Whether a request to a PENDING MicroVM waits; otherwise it is answered 502. */
   holdWhilePending: boolean;
-  /** Whether an open request counts as activity although no bytes come in. */
-  inFlightIsActivity: boolean;
+  idleSignals: IdleSignals;
   /** Whether ARM_64 is taken as "the architecture of this host", and X86_64 exists. */
   anyArchitecture: boolean;
   /** For hooks that are enabled without a timeout: `/ready` and `/validate`, and the other four. */
@@ -61,4 +83,6 @@ export interface Limits {
   launchWhileUpdating: boolean;
   /** What the guest gets, by the `minimumMemoryInMiB` that may be asked for. */
   sizes: Readonly<Record<number, GuestSize>>;
+  /** By the same. */
+  endpoint: Readonly<Record<number, EndpointLimits>>;
 }

@@ -120,10 +120,17 @@ export interface NodeMicrovm {
   state: 'running' | 'asleep';
 }
 
-/** What a running MicroVM takes of its host. */
-export interface NodeStatistics {
+/** What the process of a VM takes of its host. */
+export interface ProcessStatistics {
   residentBytes: number;
+  /** Since its start. */
   cpuMs: number;
+}
+
+/** What a running MicroVM takes of its host. Counted by the host, from its last wake on: the guest can raise these numbers, not lower them. */
+export interface NodeStatistics extends ProcessStatistics {
+  /** What left the guest's network: connections of its own, answers, questions to the resolver. 0 where it has none. */
+  sentBytes: number;
 }
 
 export interface NodeInfo {

@@ -7,17 +7,24 @@
 // At least one of them sees the other: the request waits for the wake, or the sleep is called off. `activity` is the last that a request
 // writes, so that whoever has seen it change sees the rest too.
 import type { Clock } from '../lib/clock.ts';
-import type { Activity } from './data-plane.ts';
+
+/** One request or connection under way. While it is open in profile `open` the MicroVM is not idle. */
+export interface Activity {
+  /** Bytes came in. */
+  touch(): void;
+  end(): void;
+}
 
 /** Threads that may count. */
 export const maxCounters = 64;
 
-// Cells of 32 bits, then of 64 bits, then a pair of 32 bits for each counter. Two of the cells of 64 bits and the second one of each pair
-// are free: they are for limits that threads share.
+// Cells of 32 bits, then of 64 bits, then a pair of 32 bits for each counter: requests under way, and connections of clients.
 const runsCell = 0;
 const wakingTimeCell = 1;
 const activityCell = 2;
 const lastActivityCell = 2;
+const bytesCell = 3;
+const requestsCell = 4;
 const countersFrom = 10;
 const cellsEach = 2;
 const totalBytes = (countersFrom + maxCounters * cellsEach) * Int32Array.BYTES_PER_ELEMENT;
@@ -68,6 +75,27 @@ export class Signs {
     return sum;
   }
 
+  /** Cells for `Gcra`: of the bandwidth and the request rate of its endpoint. */
+  get rates(): { cells: BigInt64Array<SharedArrayBuffer>; bytesCell: number; requestsCell: number } {
+    return { cells: this.#times, bytesCell, requestsCell };
+  }
+
+  /** Counts a connection of a client. Returns how many there are now, of all threads. */
+  connect(index: number): number {
+    Atomics.add(this.#cells, connectionsOf(index), 1);
+    return this.connections;
+  }
+
+  disconnect(index: number): void {
+    Atomics.sub(this.#cells, connectionsOf(index), 1);
+  }
+
+  get connections(): number {
+    let sum = 0;
+    for (let index = 0; index < maxCounters; index++) sum += Atomics.load(this.#cells, connectionsOf(index));
+    return sum;
+  }
+
   /** A waking time begins, and its idle time with it. */
   wake(wakingTime: number, nowMs: number): void {
     Atomics.store(this.#cells, wakingTimeCell, wakingTime);
@@ -109,6 +137,7 @@ export class Signs {
   /** The thread with this counter is gone, and what it had under way with it. */
   forget(index: number): void {
     Atomics.store(this.#cells, cellOf(index), 0);
+    Atomics.store(this.#cells, connectionsOf(index), 0);
   }
 
   #touch(nowMs: number): void {
@@ -119,3 +148,4 @@ export class Signs {
 
 /** Of the requests that a thread has under way. */
 const cellOf = (index: number): number => countersFrom + index * cellsEach;
+const connectionsOf = (index: number): number => cellOf(index) + 1;

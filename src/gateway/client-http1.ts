@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { TLSSocket } from 'node:tls';
 import type { Clock } from '../lib/clock.ts';
-import type { AnswerForm, ClientStream } from './client-stream.ts';
+import type { AnswerForm, ClientConnection, ClientStream } from './client-stream.ts';
 import { type RequestHead, readHead } from './request-head.ts';
 
 export class Http1Client implements ClientStream {
@@ -38,6 +38,10 @@ export class Http1Client implements ClientStream {
 
   get clientAddress(): string {
     return this.body.socket.remoteAddress ?? '';
+  }
+
+  get connection(): ClientConnection {
+    return this.body.socket;
   }
 
   get isComplete(): boolean {

@@ -1,7 +1,7 @@
 // A client's request over HTTP/2, as Node's server gives it.
 import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import { TLSSocket } from 'node:tls';
-import type { AnswerForm, ClientStream } from './client-stream.ts';
+import type { AnswerForm, ClientConnection, ClientStream } from './client-stream.ts';
 import { type RequestHead, readHead } from './request-head.ts';
 
 export interface Http2Request {
@@ -47,6 +47,10 @@ export class Http2Client implements ClientStream {
 
   get clientAddress(): string {
     return this.body.session?.socket.remoteAddress ?? '';
+  }
+
+  get connection(): ClientConnection | undefined {
+    return this.body.session;
   }
 
   get isComplete(): boolean {

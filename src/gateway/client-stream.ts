@@ -11,6 +11,8 @@ export interface ClientStream {
   /** Of the TLS session, as it came; undefined when the client named none. */
   readonly serverName: string | undefined;
   readonly clientAddress: string;
+  /** That the request came over; undefined when it is gone. */
+  readonly connection: ClientConnection | undefined;
   /** A body follows the headers. */
   readonly hasBody: boolean;
   /** The whole request has been read. */
@@ -40,6 +42,11 @@ export interface ClientStream {
   onClose(listener: () => void): void;
   /** After an answer that did not wait for the whole body: lets the client see the answer, then ends what it still sends. */
   dismiss(lingerMs: number): void;
+}
+
+/** A client's TLS connection, or what stands for it. */
+export interface ClientConnection {
+  once(event: 'close', listener: () => void): unknown;
 }
 
 export interface AnswerForm {

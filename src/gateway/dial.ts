@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { DataPlane } from '../contract/data-plane.ts';
 import type { Clock } from '../lib/clock.ts';
 import { Fault, isFault } from '../lib/errors.ts';
+import { MeteredStream } from './metered-stream.ts';
 
 const retryEveryMs = 20;
 
@@ -54,7 +55,10 @@ export class Dialer {
     const both = AbortSignal.any([signal, late.signal]);
     try {
       const duplex = await dataPlane.open(microvmId, port, both);
-      if (!both.aborted) return duplex;
+      if (!both.aborted) {
+        const limiter = dataPlane.limiter(microvmId);
+        return limiter?.limitsBytes ? new MeteredStream(duplex, limiter, clock) : duplex;
+      }
       // The data plane answered after it had been told to stop: nobody else would close this stream.
       duplex.on('error', () => {}).destroy();
       throw new Fault('aborted', { what: 'The connection' });

@@ -12,6 +12,7 @@ import { untilAwake } from './awake.ts';
 import type { ClientStream } from './client-stream.ts';
 import { Delivery, type DeliveryOptions } from './delivery.ts';
 import type { Exchange, Upgrade } from './exchange.ts';
+import { overLimit } from './over-limit.ts';
 import { type Refusal, refusals, refuse } from './refusal.ts';
 import type { Stallable } from './stalls.ts';
 import type { Place } from './upstream-pool.ts';
@@ -110,10 +111,16 @@ class Passage implements Exchange, Stallable {
     const { dataPlane, settings, clock } = this.#rooms;
     const kind = this.upgrade ? 'upgrade' : this.client.head.forceHttp2 ? 'http2' : 'ordinary';
     const { microvmId, port, claims } = admission;
-    this.#tokenId = claims.jti;
-    this.#entry = this.#rooms.admitted?.enter(claims, () => this.#cut());
     const place = { microvmId, port, kind } as const;
     this.#place = place;
+    this.#tokenId = claims.jti;
+    const limiter = dataPlane.limiter(microvmId);
+    const over = limiter && this.client.connection && overLimit(limiter, this.client.connection, microvmId);
+    if (over) {
+      this.#refuse(over.refusal, over.retryAfterSeconds);
+      return;
+    }
+    this.#entry = this.#rooms.admitted?.enter(claims, () => this.#cut());
     this.#activity = dataPlane.begin(microvmId);
     const waking = dataPlane.awake(microvmId, this.#signal);
     if (!waking) {
@@ -186,12 +193,13 @@ class Passage implements Exchange, Stallable {
     else this.client.reset();
   }
 
-  #refuse(refusal: Refusal): void {
+  #refuse(refusal: Refusal, retryAfterSeconds?: number): void {
     const { client, requestId } = this;
     this.#refusal = refusal;
     if (client.isClosed) return;
     this.onAnswer(refusals[refusal].status);
-    refuse(client, refusal, { requestId, explain: this.#rooms.settings.explain });
+    const later = retryAfterSeconds === undefined ? {} : { retryAfterSeconds };
+    refuse(client, refusal, { requestId, explain: this.#rooms.settings.explain, ...later });
     if (!this.upgrade) client.dismiss(this.#rooms.settings.lingerMs);
   }
 

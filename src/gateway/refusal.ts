@@ -16,6 +16,8 @@ export const refusals = {
   host_unknown: { status: 404, body: '' },
   request_timeout: { status: 408, body: '' },
   host_mismatch: { status: 421, body: '' },
+  too_many_requests: { status: 429, body: 'Too many requests' },
+  too_many_connections: { status: 429, body: 'Too many connections' },
   headers_too_large: { status: 431, body: '' },
   host_full: { status: 502, body: '', retryAfterSeconds: 5 },
   microvm_unavailable: { status: 502, body: '' },
@@ -30,13 +32,17 @@ export interface RefusalContext {
   requestId: string;
   /** Adds the machine-readable reason. */
   explain: boolean;
+  /** When to ask again, where that is known only now. */
+  retryAfterSeconds?: number;
 }
 
 /** Headers of such an answer, as a flat list of names and values. */
-export function refusalHeaders(refusal: Refusal, { requestId, explain }: RefusalContext): string[] {
+export function refusalHeaders(refusal: Refusal, context: RefusalContext): string[] {
+  const { requestId, explain } = context;
   const { body, ...rest } = refusals[refusal];
+  const later = context.retryAfterSeconds ?? ('retryAfterSeconds' in rest ? rest.retryAfterSeconds : undefined);
   return [
-    ...('retryAfterSeconds' in rest ? ['retry-after', String(rest.retryAfterSeconds)] : []),
+    ...(later === undefined ? [] : ['retry-after', String(later)]),
     ...(body === '' ? [] : ['content-type', 'text/plain; charset=utf-8']),
     'content-length',
     String(Buffer.byteLength(body)),

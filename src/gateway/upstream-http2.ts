@@ -121,9 +121,6 @@ class Http2Answer extends Answer {
     stream.once('trailers', (_, __, raw) => {
       this.#trailers = raw;
     });
-    stream.on('data', (chunk: Buffer) => {
-      if (!this.data(chunk)) stream.pause();
-    });
     stream.once('close', () => this.#close());
     if (exchange.client.hasBody) {
       this.#body = bodyOf(exchange);
@@ -137,6 +134,10 @@ class Http2Answer extends Answer {
   #begin(flags: number, raw: string[]): void {
     const status = Number(raw[raw.indexOf(':status') + 1]);
     this.head(status, '', raw, (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0, true);
+    // Not before: what came together with the head would be told before it.
+    this.#stream.on('data', (chunk: Buffer) => {
+      if (!this.data(chunk)) this.#stream.pause();
+    });
   }
 
   #close(): void {

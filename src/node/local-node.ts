@@ -167,10 +167,7 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
     terminate: (microvmId) => tracked(terminate(microvmId)),
     relayOf: (microvmId) => residents.get(microvmId)?.relay,
 
-    async statistics(microvmId) {
-      const found = resident(microvmId);
-      return found.state === 'running' ? found.machine.statistics() : undefined;
-    },
+    statistics: async (microvmId) => resident(microvmId).statistics(),
 
     onEnded: (listener) => void listeners.push(listener),
 

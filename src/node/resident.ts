@@ -1,7 +1,7 @@
 // One MicroVM of this host, awake or asleep, and the steps that change which. Steps of one MicroVM never overlap: the control plane asks one at a time,
 // and `busy` refuses what would.
 import { rm } from 'node:fs/promises';
-import type { EndReason, LaunchReport, RelayAddress, SuspendReport } from '../contract/node-api.ts';
+import type { EndReason, LaunchReport, NodeStatistics, RelayAddress, SuspendReport } from '../contract/node-api.ts';
 import { describe, Fault } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { type Stopwatch, startStopwatch } from '../lib/stopwatch.ts';
@@ -64,6 +64,14 @@ export class Resident {
   get machine(): Machine {
     if (!this.#awake) throw new Fault('guest_failed', { what: 'is asleep' });
     return this.#awake.machine;
+  }
+
+  /** Undefined while it sleeps. */
+  async statistics(): Promise<NodeStatistics | undefined> {
+    if (!this.#awake) return undefined;
+    const { machine, slot } = this.#awake;
+    const [process, sentBytes = 0] = await Promise.all([machine.statistics(), slot?.sentBytes()]);
+    return { ...process, sentBytes };
   }
 
   /** Undefined while it does not run. */

@@ -33,8 +33,8 @@ test('an untouched MicroVM falls asleep after its idle limit and ends after its 
 });
 
 test('bytes and open requests keep it awake; in profile aws an open request alone does not', async () => {
-  for (const inFlightIsActivity of [true, false]) {
-    await using t = await testApp({ inFlightIsActivity });
+  for (const requests of [true, false]) {
+    await using t = await testApp({ idleSignals: { requests, lease: false } });
     await using _ = await running(t);
     const { microvmId } = await t.launch({ idlePolicy });
     const request = t.begin(microvmId);
@@ -44,7 +44,7 @@ test('bytes and open requests keep it awake; in profile aws an open request alon
     }
     expect((await t.get(microvmId)).state).toBe('RUNNING');
     await t.clock.advance(2500);
-    expect((await t.get(microvmId)).state).toBe(inFlightIsActivity ? 'RUNNING' : 'SUSPENDED');
+    expect((await t.get(microvmId)).state).toBe(requests ? 'RUNNING' : 'SUSPENDED');
     request.end();
     request.end();
     await t.clock.advance(2500);
@@ -172,7 +172,7 @@ test('a failing task says so in its status and the others go on', async () => {
   await t.clock.advance(250);
   expect(tasks.status().map(({ runs, lastError }) => [runs, lastError])).toEqual([
     [1, 'broken'],
-    ...[1, 2, 3, 4, 5].map(() => [1, undefined]),
+    ...[1, 2, 3, 4, 5, 6].map(() => [1, undefined]),
   ]);
   await t.clock.advance(2250);
   expect(tasks.status()[0]?.lastError).toBeUndefined();

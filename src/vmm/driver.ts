@@ -1,7 +1,7 @@
 // One VM on this machine. A driver boots, snapshots and restores; `qemu/` is the real one, `fake/` keeps the same rules without a VM.
 // Times in milliseconds, sizes in bytes unless named otherwise.
 import type { Duplex } from 'node:stream';
-import type { NodeStatistics, RelayAddress, StageTimes } from '../contract/node-api.ts';
+import type { ProcessStatistics, RelayAddress, StageTimes } from '../contract/node-api.ts';
 
 export type Accelerator = 'tcg' | 'kvm';
 
@@ -169,7 +169,7 @@ export interface Machine extends AsyncDisposable {
    */
   onStall(listener: (stalled: boolean) => void): void;
   /** Of the VMM process: resident memory, CPU time since its start. */
-  statistics(): Promise<NodeStatistics>;
+  statistics(): Promise<ProcessStatistics>;
 }
 
 /** Makes the disk of a sleeping VM smaller. */

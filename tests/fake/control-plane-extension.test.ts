@@ -20,6 +20,8 @@ test('info, stage times and build logs', async () => {
     accelerator: 'fake',
     architecture: 'X86_64',
     capacity: { memoryMib: 16_384, committedMib: 0, parallelLaunches: 2, waiting: 0 },
+    endpointLimits: {},
+    idleSignals: { requests: true, lease: true },
     quotas: {
       ...{ images: 100, 'versions-per-image': 50, 'concurrent-builds': 5, connectors: 7 },
       ...{ 'memory-mib': 409_600, 'duration-seconds': 28_800 },
@@ -38,6 +40,8 @@ test('info, stage times and build logs', async () => {
     asleepBytes: 4096,
     accelerator: 'fake',
     repaired: ['clock', 'entropy'],
+    sleep: expect.objectContaining({ cause: 'requested', lastSignal: 'start' }),
+    leasedUntil: null,
     traffic: {
       ...{ requests: {}, requestsInFlight: 0, webSocketsOpen: 0, bytesIn: 0, bytesOut: 0, requestMs: 0 },
       ...{ wakes: 0, suspends: 1, heldRequests: 0, heldMs: 0 },
@@ -47,6 +51,27 @@ test('info, stage times and build logs', async () => {
   expect(order?.imageArn).toBe(demoArn);
   const log = await get(rig, `/waterbear/v1/builds/${order?.buildId}/log`);
   expect([log.headers.get('content-type'), await log.text()]).toEqual(['text/plain; charset=utf-8', 'STEP 1\n']);
+});
+
+test('a lease is taken over the wire, and what is no lease is refused', async () => {
+  await using rig = await controlPlaneRig();
+  const { microvmId } = await rig.t.launch();
+  const path = `/waterbear/v1/microvms/${microvmId}/lease`;
+  const lease = (body: unknown) => get(rig, path, { method: 'POST', body });
+  const leasedUntil = new Date(rig.t.clock.now() + 60_000).toISOString();
+  const taken = await lease({ seconds: 60 });
+  expect([taken.status, await taken.json()]).toEqual([200, { microvmId, state: 'RUNNING', leasedUntil }]);
+  expect(await (await get(rig, path.replace('/lease', ''))).json()).toMatchObject({ leasedUntil });
+  for (const body of [{}, { seconds: '60' }, { seconds: 1e9 }, [60], 60, null]) {
+    const refused = await lease(body);
+    expect([refused.status, refused.headers.get('x-amzn-errortype')]).toEqual([400, 'ValidationException']);
+    expect(await refused.json()).toMatchObject({ message: expect.stringContaining('A lease is') });
+  }
+  expect((await get(rig, path)).status).toBe(404);
+  expect((await get(rig, path.replace(microvmId, 'nobody'), { method: 'POST', body: { seconds: 1 } })).status).toBe(
+    404,
+  );
+  expect((await fetch(`${rig.url}${path}`, { method: 'POST', body: '{"seconds":1}' })).status).toBe(403);
 });
 
 test('metrics, revocation and new keys', async () => {

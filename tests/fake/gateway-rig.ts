@@ -15,11 +15,15 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { Activity, DataPlane, Endpoint } from '../../src/contract/data-plane.ts';
+import { Limiter } from '../../src/contract/limiter.ts';
+import type { EndpointLimits } from '../../src/contract/limits.ts';
+import { Signs } from '../../src/contract/signs.ts';
 import type { AccessRecord, OnAnswered } from '../../src/gateway/access-log.ts';
 import { type Accounting, openAccounting } from '../../src/gateway/accounting.ts';
 import { openAuthority } from '../../src/gateway/authority.ts';
 import { createGateway, type LocalGateway } from '../../src/gateway/gateway.ts';
 import { type KeyRing, openKeyRing } from '../../src/gateway/key-ring.ts';
+import type { TlsKeyPair } from '../../src/gateway/listener.ts';
 import { type GatewaySettings, gatewayDefaults } from '../../src/gateway/settings.ts';
 import { createTokens, type Tokens } from '../../src/gateway/token.ts';
 import { systemClock } from '../../src/lib/clock.ts';
@@ -36,6 +40,12 @@ export interface Pretended {
   autoResume: boolean;
 }
 
+const unlimited: EndpointLimits = {
+  bytesPerSecond: 'unlimited',
+  requestsPerSecond: 'unlimited',
+  connections: 'unlimited',
+};
+
 export class PretendedPlane implements DataPlane {
   readonly vms = new Map<string, Pretended>();
   readonly connections: Socket[] = [];
@@ -49,6 +59,17 @@ export class PretendedPlane implements DataPlane {
   wake: Promise<void> = Promise.resolve();
   #waking: Promise<void> | undefined;
   #listeners: ((microvmId: string) => void)[] = [];
+
+  /** Of every MicroVM; set before the first request. */
+  limits: Partial<EndpointLimits> = {};
+  readonly signs = new Map<string, Signs>();
+
+  limiter(microvmId: string): Limiter | undefined {
+    if (Object.keys(this.limits).length === 0) return undefined;
+    const signs = this.signs.get(microvmId) ?? new Signs();
+    this.signs.set(microvmId, signs);
+    return new Limiter(signs, { ...unlimited, ...this.limits }, 0);
+  }
 
   find(host: string): Endpoint | undefined {
     const microvmId = host.slice(0, -suffix.length - 1);
@@ -129,6 +150,8 @@ export interface Rig extends AsyncDisposable {
   port: number;
   /** PEM. */
   ca: string;
+  /** What the gateway serves with. */
+  tls: TlsKeyPair;
   /** An application on port 8080 (or another) of `microvmId`. */
   app(microvmId: string, listener: RequestListener, guestPort?: number): Promise<Server>;
   /** A token for all ports, or these. */
@@ -193,6 +216,7 @@ export async function startRig(changes: Partial<GatewaySettings> = {}, onAnswere
     accessLog,
     port,
     ca,
+    tls,
     token,
     options,
     app: async (microvmId, listener, guestPort = 8080) => {

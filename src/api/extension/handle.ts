@@ -3,6 +3,7 @@ import type { App } from '../../app/create-app.ts';
 import { expositionType } from '../../app/metrics/exposition.ts';
 import { type Answer, jsonAnswer } from '../answer.ts';
 import type { Authenticate, ReceivedRequest } from '../authenticate.ts';
+import { readLeaseOrder } from './lease-order.ts';
 import { readRevokeOrder } from './revoke-order.ts';
 
 type Extension = App['extension'];
@@ -29,6 +30,12 @@ const routes: readonly Route[] = [
     method: 'GET',
     pattern: /^\/waterbear\/v1\/microvms\/([\w-]{1,256})$/,
     answer: async (extension, caller, id) => jsonAnswer(200, await extension.microvm(caller, id)),
+  },
+  {
+    method: 'POST',
+    pattern: /^\/waterbear\/v1\/microvms\/([\w-]{1,256})\/lease$/,
+    answer: async (extension, caller, id, body) =>
+      jsonAnswer(200, await extension.lease(caller, id, readLeaseOrder(body))),
   },
   {
     method: 'GET',

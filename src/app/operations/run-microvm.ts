@@ -152,6 +152,7 @@ async function newRow(
     launchedAtMs: null,
     suspendedAtMs: null,
     suspendCause: null,
+    leaseUntilMs: null,
     terminatedAtMs: null,
     report: toJson({}),
   };

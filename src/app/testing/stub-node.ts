@@ -15,7 +15,16 @@ import type {
 } from '../../contract/node-api.ts';
 import { Fault } from '../../lib/errors.ts';
 
-type Call = 'checkBuild' | 'reserve' | 'build' | 'launch' | 'suspend' | 'resume' | 'terminate' | 'deleteImage';
+type Call =
+  | 'statistics'
+  | 'checkBuild'
+  | 'reserve'
+  | 'build'
+  | 'launch'
+  | 'suspend'
+  | 'resume'
+  | 'terminate'
+  | 'deleteImage';
 
 const capacity = { memoryMib: 16_384, committedMib: 0, parallelLaunches: 2, waiting: 0 };
 
@@ -72,8 +81,13 @@ export class StubNode implements NodeClient {
     return this.#report();
   }
 
+  /** What `statistics` answers, by MicroVM; for others it is as if they did nothing. */
+  readonly uses = new Map<string, { cpuMs: number; sentBytes: number }>();
+
   async statistics(microvmId: string): Promise<NodeStatistics | undefined> {
-    return this.#require(microvmId, 'running') && { residentBytes: 1024, cpuMs: 5 };
+    await this.#fail('statistics');
+    this.#require(microvmId, 'running');
+    return { residentBytes: 1024, cpuMs: 5, sentBytes: 0, ...this.uses.get(microvmId) };
   }
 
   async suspend(microvmId: string): Promise<SuspendReport> {

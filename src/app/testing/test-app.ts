@@ -30,7 +30,7 @@ export const testLimits: Limits = {
   defaultDurationSeconds: 28_800,
   maxTokenMinutes: 60,
   holdWhilePending: true,
-  inFlightIsActivity: true,
+  idleSignals: { requests: true, lease: true },
   anyArchitecture: true,
   imageHookSeconds: 30,
   microvmHookSeconds: 1,
@@ -51,6 +51,7 @@ export const testLimits: Limits = {
     'write-per-second': 'unlimited',
   },
   launchWhileUpdating: true,
+  endpoint: {},
   sizes: {
     512: { baselineMib: 512, memoryMib: 512, vcpus: 1, diskMib: 8192 },
     2048: { baselineMib: 2048, memoryMib: 2048, vcpus: 1, diskMib: 8192 },
@@ -140,7 +141,7 @@ export async function testApp(limits: Partial<Limits> = {}): Promise<TestApp> {
     get,
     begin(microvmId) {
       const { signs } = app.context.index.get(microvmId) ?? { signs: new Signs() };
-      const endIsActivity = app.context.settings.limits.inFlightIsActivity;
+      const endIsActivity = app.context.settings.limits.idleSignals.requests;
       return signs.begin({ index: 0, clock, endIsActivity });
     },
     settle,

@@ -10,6 +10,7 @@ import type {
   MicrovmOwner,
   WakingTime,
 } from '../../contract/data-plane.ts';
+import { Limiter } from '../../contract/limiter.ts';
 import { type Counter, Signs } from '../../contract/signs.ts';
 import { Fault, type FaultWords } from '../../lib/errors.ts';
 import { Relay } from '../../relay/relay.ts';
@@ -27,6 +28,7 @@ interface Entry {
   readonly host: string;
   readonly owner: MicrovmOwner;
   readonly signs: Signs;
+  readonly limiter: Limiter | undefined;
   /** The waking time under way, as far as this thread has heard. */
   waking: { number: number; relay: Relay } | undefined;
 }
@@ -82,6 +84,10 @@ export class EndpointTable implements DataPlane {
 
   awake(microvmId: string, signal: AbortSignal): Promise<void> | undefined {
     return this.#runs(microvmId) ? undefined : this.#wake(microvmId, signal);
+  }
+
+  limiter(microvmId: string): Limiter | undefined {
+    return this.#byId.get(microvmId)?.limiter;
   }
 
   async open(microvmId: string, port: number, signal: AbortSignal): Promise<Duplex> {
@@ -143,8 +149,10 @@ export class EndpointTable implements DataPlane {
     return asked.promise;
   }
 
-  #add({ microvmId, host, owner, signs, waking }: EndpointFacts): void {
-    const entry = { microvmId, host, owner, signs: new Signs(signs), waking: undefined };
+  #add({ microvmId, host, owner, signs: buffer, limits, waking }: EndpointFacts): void {
+    const signs = new Signs(buffer);
+    const limiter = limits && new Limiter(signs, limits, this.#options.counter.index);
+    const entry = { microvmId, host, owner, signs, limiter, waking: undefined };
     this.#byId.set(microvmId, entry);
     this.#byHost.set(host, entry);
     if (waking) this.#woke(microvmId, waking);
