@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { openFloor, type Run } from './floor.ts';
+import { benchGateway, type Check } from './gateway.ts';
 import { openWaterbear, type StageReport } from './waterbear.ts';
 
 /** The prototype's floor as published with the design, measured on a quiet machine of the same kind; printed for orientation. */
@@ -40,6 +41,7 @@ async function main(): Promise<void> {
     mkdirSync(floorDirectory);
     say('waterbear: starting, building the image');
     const waterbear = await openWaterbear(join(directory, 'data'), memoryMib);
+    let measured: [Medians, Medians, StageReport];
     try {
       const guestDirectory = resolve(import.meta.dirname, '../.waterbear/guest');
       const options = {
@@ -58,10 +60,11 @@ async function main(): Promise<void> {
         floor.push(await floorRun());
         own.push(await waterbear.run(requests));
       }
-      report(mediansOf(floor), mediansOf(own), stageMedians(own.map((run) => run.report)));
+      measured = [mediansOf(floor), mediansOf(own), stageMedians(own.map((run) => run.report))];
     } finally {
       await waterbear.stop();
     }
+    report(...measured, await benchGateway({ rounds: 5, seconds: 2 }));
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
@@ -80,7 +83,7 @@ function stageMedians(reports: StageReport[]): StageReport {
   return { launch: of('launch'), suspend: of('suspend'), wake: of('wake') };
 }
 
-function report(floor: Medians, own: Medians, stages: StageReport): void {
+function report(floor: Medians, own: Medians, stages: StageReport, gateway: readonly Check[]): void {
   const asleepLimit = floor.asleepBytes * 1.1 + (1 << 20);
   const rows = (['launch', 'wake', 'suspend', 'asleepBytes'] as const).map((name) => {
     const ratio = own[name] / floor[name];
@@ -119,7 +122,7 @@ function report(floor: Medians, own: Medians, stages: StageReport): void {
       { ratio, limit, met, waterbear, floor: raw, prototype },
     ]),
   );
-  console.log(JSON.stringify({ accelerator: 'tcg', memoryMib, runs, requests, ...json, stages }));
+  console.log(JSON.stringify({ accelerator: 'tcg', memoryMib, runs, requests, ...json, stages, gateway }));
 }
 
 await main();
