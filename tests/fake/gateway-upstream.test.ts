@@ -1,4 +1,4 @@
-// How applications are spoken to: HTTP/2 with prior knowledge, and TLS. Reference f.5; docs/decisions/0011.
+// How applications are spoken to: HTTP/2 with prior knowledge, and TLS. Reference f.5; docs/decisions/0012.
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import {
