@@ -1,6 +1,7 @@
 // `npm run bench`: everything that is measured, as tables and, with --json, as one last line of JSON. `-- --only control-plane` measures that alone.
 import { parseArgs } from 'node:util';
 import { benchControlPlane } from './control-plane.ts';
+import { benchGateway } from './gateway.ts';
 import { benchMicrovms } from './microvms.ts';
 
 const { values } = parseArgs({
@@ -21,6 +22,7 @@ const loads = { rounds: atLeast(1, values.rounds), seconds: atLeast(1, values.se
 const benches: Readonly<Record<string, () => Promise<object>>> = {
   microvms: () => benchMicrovms(microvms),
   'control-plane': async () => ({ getMicrovm: await benchControlPlane(loads) }),
+  gateway: async () => ({ gateway: await benchGateway(loads) }),
 };
 
 const names = Object.keys(benches);

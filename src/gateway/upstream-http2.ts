@@ -112,10 +112,13 @@ class Http2Answer extends Answer {
   readonly #stream: ClientHttp2Stream;
   readonly #body: Readable | undefined;
   #trailers: readonly string[] = [];
+  /** END_STREAM came. */
+  #isWhole = false;
 
   constructor(stream: ClientHttp2Stream, exchange: Exchange, settle: (outcome: Outcome) => void) {
     super(exchange, settle);
     this.#stream = stream;
+    this.#watchEnd(stream);
     stream.on('error', (cause) => this.fail(cause, stream.rstCode));
     stream.once('response', (_, flags, raw) => this.#begin(flags, raw));
     stream.once('trailers', (_, __, raw) => {
@@ -140,10 +143,23 @@ class Http2Answer extends Answer {
     });
   }
 
+  /** Node ends a stream that was reset with NO_ERROR as if it were whole; but then it has closed it before. */
+  #watchEnd(stream: ClientHttp2Stream): void {
+    const push = stream.push.bind(stream);
+    stream.push = (chunk: unknown, encoding?: BufferEncoding) => {
+      if (chunk === null && !stream.closed) this.#isWhole = true;
+      return push(chunk, encoding);
+    };
+  }
+
   #close(): void {
     const { rstCode, readableEnded } = this.#stream;
-    if (readableEnded && (rstCode === undefined || rstCode === constants.NGHTTP2_NO_ERROR)) this.finish(this.#trailers);
-    else this.fail(new Error(`The application reset its stream (${rstCode}).`), rstCode);
+    if (this.#isWhole && readableEnded && (rstCode ?? 0) === constants.NGHTTP2_NO_ERROR) this.finish(this.#trailers);
+    else
+      this.fail(
+        new Error(`The application reset its stream (${rstCode}).`),
+        rstCode || constants.NGHTTP2_INTERNAL_ERROR,
+      );
   }
 
   protected resume(): void {

@@ -1,6 +1,7 @@
 import { Duplex } from 'node:stream';
 import { expect, test } from 'vitest';
 import { Fault } from '../lib/errors.ts';
+import type { UpstreamConnection } from './upstream-connection.ts';
 import { Http1Connection } from './upstream-http1.ts';
 import { type Place, UpstreamPool } from './upstream-pool.ts';
 
@@ -66,6 +67,45 @@ test('a waiting request that is given up frees its place in the queue', async ()
   pool.release(at('a', 80), first);
   expect(await patient).toBe(first);
   pool.close();
+});
+
+/** One that carries `capacity` exchanges at once. */
+function wide(capacity: number): UpstreamConnection {
+  const duplex = stream();
+  duplex.on('error', () => {});
+  return {
+    duplex,
+    capacity,
+    uses: 0,
+    get isAlive() {
+      return !duplex.destroyed;
+    },
+    send() {},
+    check() {},
+    destroy: (error) => void duplex.destroy(error),
+  };
+}
+
+test('a connection of HTTP/2 is shared up to its capacity, and dialled once for all who wait', async () => {
+  let dialled = 0;
+  const connect = async (): Promise<UpstreamConnection> => {
+    dialled += 1;
+    return wide(3);
+  };
+  const pool = new UpstreamPool({ connect, maxConnections: 10 });
+  const place: Place = { microvmId: 'a', port: 80, kind: 'http2' };
+  const [first, second, third] = await Promise.all([1, 2, 3].map(() => pool.acquire(place, never)));
+  expect([second === first, third === first, dialled, pool.take(place)]).toEqual([true, true, 1, undefined]);
+  const fourth = await pool.acquire(place, never);
+  expect([fourth === first, dialled]).toEqual([false, 2]);
+  if (first) pool.release(place, first);
+  const taken = [pool.take(place), pool.take(place), pool.take(place), pool.take(place)];
+  expect(taken.filter((one) => one === first)).toHaveLength(1);
+  expect(taken.filter((one) => one === fourth)).toHaveLength(2);
+  expect(taken[3]).toBeUndefined();
+  pool.close();
+  await settled();
+  expect(pool.size).toBe(0);
 });
 
 test('drop ends idle and busy connections of one MicroVM only', async () => {

@@ -1,4 +1,4 @@
-// How an application is reached: plain or TLS, HTTP/1.1 or HTTP/2. Reference f.5; docs/decisions/0011.
+// How an application is reached: plain or TLS, HTTP/1.1 or HTTP/2. Reference f.5; docs/decisions/0012.
 import type { Clock } from '../lib/clock.ts';
 import { Fault } from '../lib/errors.ts';
 import type { Dialer } from './dial.ts';

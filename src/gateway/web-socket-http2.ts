@@ -36,7 +36,7 @@ export function serveExtendedConnect(rooms: Rooms, { client, scope, requestId }:
       onAgreed(raw, application, activity) {
         const headers = agreedHeaders(raw, requestId, credentials, true);
         const at = headers.indexOf('sec-websocket-accept');
-        if (at < 0 || headers[at + 1] !== accept) {
+        if (client.isClosed || at < 0 || headers[at + 1] !== accept) {
           application.destroy();
           client.reset();
           activity.end();

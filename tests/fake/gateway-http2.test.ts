@@ -1,22 +1,29 @@
 // HTTP/2 of clients, in front of applications that speak HTTP/1.1. Reference f.1, f.4, f.5, f.7.
 import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { RequestListener, ServerResponse } from 'node:http';
 import { type ClientHttp2Session, constants } from 'node:http2';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { run } from '../../src/lib/process.ts';
 import { hostOf, type Rig, startRig, until } from './gateway-rig.ts';
 import { answerOf, askHttp2, openSession } from './http2-client.ts';
 
 const mib = 1024 * 1024;
 let rig: Rig;
 let session: ClientHttp2Session;
+let directory: string;
 beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'waterbear-http2-'));
   rig = await startRig();
   session = openSession(rig, 'vm');
 });
 afterEach(async () => {
   session.destroy();
   await rig[Symbol.asyncDispose]();
+  await rm(directory, { recursive: true });
 });
 
 const echo: RequestListener = (req, res) => {
@@ -256,4 +263,18 @@ test('an answer before the body was sent reaches the client, who may stop then',
 test('an answer that HTTP/2 cannot carry is a 502', async () => {
   await rig.app('vm', (_, res) => res.writeHead(999).end('odd'));
   expect(await ask()).toMatchObject({ status: 502, body: '' });
+});
+
+test.each([
+  ['--http1.1', '1.1'],
+  ['--http2', '2'],
+])('curl %s', async (option, version) => {
+  await rig.app('vm', echo);
+  const to = ['--connect-to', `${hostOf('vm')}:443:127.0.0.1:${rig.port}`, `https://${hostOf('vm')}/`];
+  const token = ['-H', `x-aws-proxy-auth: ${await rig.token('vm')}`];
+  const ca = join(directory, 'ca.pem');
+  await writeFile(ca, rig.ca);
+  const args = ['-sS', option, '--noproxy', '*', '--cacert', ca, '-w', ' %{http_version} %{http_code}', '-d', 'hello'];
+  const { stdout } = await run('curl', [...args, ...token, ...to], { timeoutMs: 10_000 });
+  expect(stdout).toBe(`hello ${version} 200`);
 });

@@ -1,4 +1,4 @@
-// How applications are spoken to: HTTP/2 with prior knowledge, and TLS. Reference f.5; docs/decisions/0011.
+// How applications are spoken to: HTTP/2 with prior knowledge, and TLS. Reference f.5; docs/decisions/0012.
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import {
@@ -15,6 +15,7 @@ import { openAuthority, type TlsIdentity } from '../../src/gateway/authority.ts'
 import { systemClock } from '../../src/lib/clock.ts';
 import { type Rig, startRig, until } from './gateway-rig.ts';
 import { answerOf, askHttp2, openSession } from './http2-client.ts';
+import { flags, frame, frameTypes } from './http2-frames.ts';
 
 let directory: string;
 /** Not one that the gateway trusts. */
@@ -256,3 +257,29 @@ test('a leaving MicroVM ends exchanges over HTTP/2 and TLS', async () => {
   rig.plane.leave('vm');
   await broken;
 });
+
+test.each([0, 8])(
+  'an application that resets its stream with %i in the middle of its answer: never a whole answer',
+  async (code) => {
+    await serve(
+      createServer((socket) => {
+        socket.on('error', () => {});
+        socket.write(frame(frameTypes.settings, 0, 0));
+        socket.once('data', (chunk) => {
+          if (chunk[0] === 0x16) return void socket.destroy();
+          const head = Buffer.from([0x88]);
+          setTimeout(() => {
+            socket.write(frame(frameTypes.headers, flags.endHeaders, 1, head));
+            socket.write(frame(frameTypes.data, 0, 1, Buffer.from('part')));
+            socket.write(frame(frameTypes.rst, 0, 1, Buffer.from([0, 0, 0, code])));
+          }, 100);
+        });
+      }),
+    );
+    await expect(rig.ask('vm', { headers: force })).rejects.toThrow(/aborted|hang up|ECONNRESET/);
+    rig.plane.leave('vm');
+    const session = openSession(rig, 'vm');
+    await expect(askHttp2(rig, session, 'vm', force)).rejects.toThrow();
+    session.destroy();
+  },
+);
