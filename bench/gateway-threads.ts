@@ -1,4 +1,4 @@
-// What threads give the gateway: two beside one, and both beside a gateway in a thread that has other work. `node bench/gateway-threads.ts`.
+// What threads give the gateway: two beside one, and both beside a gateway in a thread that has other work.
 // All take turns, so that all see the same machine, noise included. Load generator and application share one processor with the second thread.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -6,59 +6,60 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as later } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { openAuthority } from '../src/gateway/authority.ts';
 import { systemClock } from '../src/lib/clock.ts';
 import { type Measured, measure, type Shape } from './gateway/load.ts';
 import { startUpstream, type Target } from './gateway/proxies.ts';
 import { openTools } from './gateway/tools.ts';
-
-const { values } = parseArgs({ options: { rounds: { type: 'string', default: '5' } } });
-const rounds = Math.max(1, Number(values.rounds) || 5);
-const many = { path: '/', connections: 64, seconds: 2 } satisfies Shape;
-const few = { path: '/', connections: 4, seconds: 2 } satisfies Shape;
+import type { GatewayBenchOptions } from './gateway.ts';
+import { median, round as rounded, say } from './report.ts';
 
 interface Proxy extends Target {
   tell(what: 'busy' | 'idle'): void;
 }
 
-const directory = mkdtempSync(join(tmpdir(), 'waterbear-bench-threads-'));
-const running: Target[] = [];
-try {
-  const tools = await openTools();
-  await openAuthority({ directory, suffix: 'vm.localhost', loopback: true, clock: systemClock });
-  const application = await startUpstream(directory);
-  running.push(application);
-  const proxies: Proxy[] = [];
-  for (const threads of [0, 1, 2]) {
-    const proxy = await start(threads, application.port);
-    running.push(proxy);
-    proxies.push(proxy);
-    await measure(tools, directory, proxy, { ...many, seconds: 1 });
-  }
-  const results = new Map<string, Measured[]>();
-  const take = async (row: string, proxy: Proxy, shape: Shape): Promise<void> => {
-    const measured = await measure(tools, directory, proxy, shape);
-    results.set(row, [...(results.get(row) ?? []), measured]);
-  };
-  for (let round = 1; round <= rounds; round++) {
-    process.stderr.write(`gateway threads: round ${round} of ${rounds}\n`);
-    for (const proxy of proxies) await take(`many, ${proxy.name}`, proxy, many);
-    for (const proxy of proxies) {
-      await take(`few, ${proxy.name}`, proxy, few);
-      proxy.tell('busy');
-      await later(200);
-      await take(`few, ${proxy.name}, busy`, proxy, few);
-      proxy.tell('idle');
+/** Prints a table; resolves with the quotients as JSON. */
+export async function benchGatewayThreads({ rounds, seconds }: GatewayBenchOptions): Promise<object> {
+  const many = { path: '/', connections: 64, seconds } satisfies Shape;
+  const few = { path: '/', connections: 4, seconds } satisfies Shape;
+  const directory = mkdtempSync(join(tmpdir(), 'waterbear-bench-threads-'));
+  const running: Target[] = [];
+  try {
+    const tools = await openTools();
+    await openAuthority({ directory, suffix: 'vm.localhost', loopback: true, clock: systemClock });
+    const application = await startUpstream(directory);
+    running.push(application);
+    const proxies: Proxy[] = [];
+    for (const threads of [0, 1, 2]) {
+      const proxy = await start(threads, application.port, directory);
+      running.push(proxy);
+      proxies.push(proxy);
+      await measure(tools, directory, proxy, { ...many, seconds: 1 });
     }
+    const results = new Map<string, Measured[]>();
+    const take = async (row: string, proxy: Proxy, shape: Shape): Promise<void> => {
+      const measured = await measure(tools, directory, proxy, shape);
+      results.set(row, [...(results.get(row) ?? []), measured]);
+    };
+    for (let round = 1; round <= rounds; round++) {
+      say(`gateway threads: round ${round} of ${rounds}`);
+      for (const proxy of proxies) await take(`many, ${proxy.name}`, proxy, many);
+      for (const proxy of proxies) {
+        await take(`few, ${proxy.name}`, proxy, few);
+        proxy.tell('busy');
+        await later(200);
+        await take(`few, ${proxy.name}, busy`, proxy, few);
+        proxy.tell('idle');
+      }
+    }
+    return report(results, rounds);
+  } finally {
+    for (const one of running.reverse()) await one.stop();
+    rmSync(directory, { recursive: true, force: true });
   }
-  report(results);
-} finally {
-  for (const one of running.reverse()) await one.stop();
-  rmSync(directory, { recursive: true, force: true });
 }
 
-async function start(threads: number, relayPort: number): Promise<Proxy> {
+async function start(threads: number, relayPort: number, directory: string): Promise<Proxy> {
   const own = join(directory, `threads-${threads}`);
   mkdirSync(own);
   const files = [join(directory, 'server.key'), join(directory, 'server.crt')];
@@ -81,8 +82,8 @@ async function start(threads: number, relayPort: number): Promise<Proxy> {
   };
 }
 
-function report(results: Map<string, Measured[]>): void {
-  const median = (numbers: number[]): number => numbers.toSorted((a, b) => a - b)[numbers.length >> 1] ?? 0;
+function report(results: Map<string, Measured[]>, rounds: number): object {
+  console.log(`\nGateway in threads, medians of ${rounds} rounds`);
   console.log(
     `${''.padEnd(34)}${['requests/s', 'p50 ms', 'p99 ms', 'cpu µs', 'busy'].map((text) => text.padStart(12)).join('')}`,
   );
@@ -93,14 +94,16 @@ function report(results: Map<string, Measured[]>): void {
     cells.push(`${(of((one) => one.busy) * 100).toFixed(0)} %`);
     console.log(row.padEnd(34) + cells.map((cell) => cell.padStart(12)).join(''));
   }
-  const ratio = (above: string, below: string, what: (one: Measured) => number): string => {
+  const ratio = (above: string, below: string, what: (one: Measured) => number): number => {
     const [a = [], b = []] = [results.get(above), results.get(below)];
-    return median(a.map((one, i) => what(one) / what(b[i] ?? one))).toFixed(2);
+    return rounded(median(a.map((one, i) => what(one) / what(b[i] ?? one))), 2);
   };
-  const rate = ({ perSecond }: Measured): number => perSecond;
-  console.log(`two threads, of one: ${ratio('many, 2 threads', 'many, 1 thread', rate)} times the requests`);
-  for (const name of ['no thread of its own', '1 thread', '2 threads']) {
+  const twoOfOne = ratio('many, 2 threads', 'many, 1 thread', ({ perSecond }) => perSecond);
+  console.log(`two threads, of one: ${twoOfOne} times the requests`);
+  const busy = ['no thread of its own', '1 thread', '2 threads'].map((name): [string, number] => {
     const times = ratio(`few, ${name}, busy`, `few, ${name}`, ({ p99Ms }) => p99Ms);
     console.log(`p99 while the first thread works, ${name}: ${times} times`);
-  }
+    return [name, times];
+  });
+  return { twoOfOne, p99WhileBusy: Object.fromEntries(busy) };
 }

@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { benchControlPlane } from './control-plane.ts';
 import { benchGateway } from './gateway.ts';
+import { benchGatewayThreads } from './gateway-threads.ts';
 import { benchMicrovms } from './microvms.ts';
 
 const { values } = parseArgs({
@@ -23,6 +24,7 @@ const benches: Readonly<Record<string, () => Promise<object>>> = {
   microvms: () => benchMicrovms(microvms),
   'control-plane': async () => ({ getMicrovm: await benchControlPlane(loads) }),
   gateway: async () => ({ gateway: await benchGateway(loads) }),
+  'gateway-threads': async () => ({ gatewayThreads: await benchGatewayThreads(loads) }),
 };
 
 const names = Object.keys(benches);
