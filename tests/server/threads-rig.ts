@@ -16,7 +16,7 @@ import { createGatewayThreads, type GatewayThreads } from '../../src/gateway/thr
 import { createTokens, type Tokens } from '../../src/gateway/token.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { FakeRelay } from '../../src/vmm/fake/fake-relay.ts';
-import { type Answer, exchange, hostOf, suffix } from './gateway-rig.ts';
+import { type Answer, exchange, hostOf, suffix } from '../fake/gateway-rig.ts';
 
 const owner = { account: '000000000000', imageArn: 'arn:image' };
 

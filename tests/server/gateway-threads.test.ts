@@ -11,7 +11,7 @@ import type { EndpointFacts } from '../../src/contract/data-plane.ts';
 import { openAuthority } from '../../src/gateway/authority.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { Fault } from '../../src/lib/errors.ts';
-import { until } from './gateway-rig.ts';
+import { until } from '../fake/gateway-rig.ts';
 import { addVm, hold, startThreads, type ThreadsRig } from './threads-rig.ts';
 
 let rig: ThreadsRig;
