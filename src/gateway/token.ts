@@ -1,5 +1,5 @@
 // Endpoint tokens: JWE compact, `dir` with A256GCM, opaque to clients. Reference f.2.
-import { hash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { CompactEncrypt, compactDecrypt, decodeProtectedHeader } from 'jose';
 import { type TokenClaims, type TokenMinter, tokenClaimsSchema } from '../contract/token-claims.ts';
 import { Fault } from '../lib/errors.ts';
@@ -24,12 +24,12 @@ const maxTokenCharacters = 8_000;
 export function createTokens(ring: KeyRing, cacheEntries = 10_000): Tokens {
   const verified = new Map<string, TokenClaims>();
 
-  const decryptOnce = async (token: string, digest: string): Promise<TokenClaims | undefined> => {
+  const decryptOnce = async (token: string): Promise<TokenClaims | undefined> => {
     const claims = await decrypt(ring, token);
     if (!claims) return undefined;
     const [oldest] = verified.keys();
     if (verified.size >= cacheEntries && oldest !== undefined) verified.delete(oldest);
-    verified.set(digest, claims);
+    verified.set(token, claims);
     return claims;
   };
 
@@ -37,9 +37,8 @@ export function createTokens(ring: KeyRing, cacheEntries = 10_000): Tokens {
     if (token === undefined || token.length > maxTokenCharacters) return undefined;
     const fits = (claims: TokenClaims | undefined): TokenClaims | undefined =>
       claims && claims.microvmId === microvmId && nowMs < claims.exp * 1_000 ? claims : undefined;
-    const digest = hash('sha256', token, 'base64');
-    const known = verified.get(digest);
-    return known ? fits(known) : decryptOnce(token, digest).then(fits);
+    const known = verified.get(token);
+    return known ? fits(known) : decryptOnce(token).then(fits);
   };
 
   return {
