@@ -1,11 +1,11 @@
 // The gateway as it is, over a data plane whose MicroVM is a TCP port: tokens are checked, activity is counted, and every request writes a line.
 // usage: proxy.ts KEY CERTIFICATE UPSTREAM-PORT DIRECTORY; tells its port and a token on the channel to its parent.
 import { once } from 'node:events';
-import { createWriteStream, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { Activity, DataPlane } from '../../src/contract/data-plane.ts';
-import type { AccessRecord } from '../../src/gateway/access-log.ts';
+import { openAccounting } from '../../src/gateway/accounting.ts';
 import { createGateway } from '../../src/gateway/gateway.ts';
 import { openKeyRing } from '../../src/gateway/key-ring.ts';
 import { gatewayDefaults } from '../../src/gateway/settings.ts';
@@ -47,21 +47,14 @@ const dataPlane: DataPlane = {
   onLeave() {},
 };
 
-/** Lines are gathered and written a buffer at a time, as nginx does with `buffer=64k`. */
-function bufferedLines(path: string): (line: string) => void {
-  const file = createWriteStream(path);
-  let held = '';
-  return (line) => {
-    held += line;
-    if (held.length < 64 * 1024) return;
-    file.write(held);
-    held = '';
-  };
-}
-const write = bufferedLines(join(directory, 'access.log'));
-const onAnswered = (record: AccessRecord): void => write(`${JSON.stringify(record)}\n`);
-
 const tokens = createTokens(await openKeyRing(join(directory, 'tokens.json'), systemClock));
+const accounting = await openAccounting({
+  trust: tokens.trust,
+  ownerOf: () => ({ account: '000000000000', imageArn: 'arn:aws:lambda:us-east-1:000000000000:microvm-image:bench' }),
+  accessLog: join(directory, 'access.log'),
+  clock: systemClock,
+  log: silentLog,
+});
 const tls = { key: readFileSync(keyPath, 'utf8'), cert: readFileSync(certPath, 'utf8') };
 const settings = gatewayDefaults;
 const gateway = createGateway({
@@ -72,7 +65,8 @@ const gateway = createGateway({
   suffix,
   tls,
   settings,
-  onAnswered,
+  onAnswered: accounting.onAnswered,
+  admitted: accounting.admitted,
 });
 const { port } = await gateway.listen('127.0.0.1', 0);
 const token = await tokens.mint({ microvmId, ports: 'all', expiresAtMs: Date.now() + 3_600_000 });

@@ -19,8 +19,7 @@ export class Http1Client implements ClientStream {
     this.#res = res;
     this.#clock = clock;
     this.head = readHead(req.rawHeaders, upgrades);
-    this.hasBody =
-      !upgrades && (req.headers['transfer-encoding'] !== undefined || Number(req.headers['content-length'] ?? 0) > 0);
+    this.hasBody = this.head.announcesBody && !upgrades;
   }
 
   get method(): string {
@@ -92,7 +91,8 @@ export class Http1Client implements ClientStream {
   }
 
   onClose(listener: () => void): void {
-    this.#res.once('close', listener);
+    // It closes once; taking the listener off again would only cost time.
+    this.#res.on('close', listener);
   }
 
   dismiss(lingerMs: number): void {

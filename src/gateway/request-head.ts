@@ -16,11 +16,25 @@ export interface RequestHead {
   expectsOther: boolean;
   /** The client takes trailers. */
   takesTrailers: boolean;
+  /** `Content-Length` or `Transfer-Encoding` announces a body; in HTTP/2 the stream tells. */
+  announcesBody: boolean;
   /** Length of all names and values. */
   size: number;
 }
 
-type Rule = 'drop' | 'host' | 'token' | 'port' | 'force' | 'expect' | 'te' | 'connection' | 'cookie' | 'subprotocol';
+type Rule =
+  | 'drop'
+  | 'length'
+  | 'encoding'
+  | 'host'
+  | 'token'
+  | 'port'
+  | 'force'
+  | 'expect'
+  | 'te'
+  | 'connection'
+  | 'cookie'
+  | 'subprotocol';
 
 const rules = new Map<string, Rule>([
   ['host', 'host'],
@@ -33,11 +47,12 @@ const rules = new Map<string, Rule>([
   ['connection', 'connection'],
   ['cookie', 'cookie'],
   ['sec-websocket-protocol', 'subprotocol'],
+  ['content-length', 'length'],
+  ['transfer-encoding', 'encoding'],
   ['keep-alive', 'drop'],
   ['proxy-connection', 'drop'],
   ['proxy-authenticate', 'drop'],
   ['proxy-authorization', 'drop'],
-  ['transfer-encoding', 'drop'],
   ['trailer', 'drop'],
   ['upgrade', 'drop'],
   ['http2-settings', 'drop'],
@@ -62,6 +77,7 @@ export function readHead(raw: readonly string[], upgrades: boolean): RequestHead
     expectsContinue: false,
     expectsOther: false,
     takesTrailers: false,
+    announcesBody: false,
     size: 0,
   };
   const { forward } = head;
@@ -74,6 +90,13 @@ export function readHead(raw: readonly string[], upgrades: boolean): RequestHead
     switch (rules.get(lower)) {
       case undefined:
         if (!lower.startsWith(platformPrefix)) forward.push(name, value);
+        break;
+      case 'length':
+        head.announcesBody ||= Number(value) > 0;
+        forward.push(name, value);
+        break;
+      case 'encoding':
+        head.announcesBody = true;
         break;
       case 'host':
         // HTTP/2 may have both, but then they say the same (RFC 9113, 8.3.1).
