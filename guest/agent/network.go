@@ -18,6 +18,7 @@ var (
 const (
 	gatewayName    = "10.111.0.1"
 	guestName      = "10.111.0.2"
+	guestCard      = "eth0"
 	prefixLength   = 30
 	relayPort      = 61999
 	change         = syscall.NLM_F_REQUEST | syscall.NLM_F_ACK
@@ -57,7 +58,7 @@ func configureNetwork() (bool, error) {
 	if err := askNetlink(fd, linkUp(loopback), buffer); err != nil {
 		return false, fmt.Errorf("lo: %w", err)
 	}
-	card, err := interfaceIndex("eth0")
+	card, err := interfaceIndex(guestCard)
 	if err != nil {
 		return false, nil
 	}
