@@ -74,7 +74,7 @@ test('a PENDING MicroVM is waited for in profile open and refused in profile aws
     const gate = Promise.withResolvers<void>();
     t.node.gates.launch = gate.promise;
     const { microvmId } = await runMicrovm(t.app.context, caller, { imageIdentifier: demoArn });
-    const wait = t.app.dataPlane.awake(microvmId, never).then(
+    const wait = t.app.dataPlane.awake(microvmId, never)?.then(
       () => 'runs',
       (error: { code: string }) => error.code,
     );

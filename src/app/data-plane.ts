@@ -10,10 +10,11 @@ export function createDataPlane(app: AppContext): DataPlane {
   return {
     find: (host) => endpointOf(app.index.byHost(host)),
     begin: (microvmId) => beginActivity(app, app.index.get(microvmId)),
-    async awake(microvmId, signal) {
+    awake(microvmId, signal) {
       const vm = app.index.get(microvmId);
-      if (!vm) throw new Fault('conflict', { what: `MicroVM ${microvmId} has ended.` });
-      await bounded(awake(app, vm), app.settings.wakeDeadlineMs, `Waking ${microvmId}`, app.clock, signal);
+      if (!vm) return Promise.reject(new Fault('conflict', { what: `MicroVM ${microvmId} has ended.` }));
+      if (vm.row.state === 'RUNNING') return undefined;
+      return bounded(awake(app, vm), app.settings.wakeDeadlineMs, `Waking ${microvmId}`, app.clock, signal);
     },
     open: (microvmId, port, signal) => app.node.open(microvmId, port, signal),
     onLeave(listener) {

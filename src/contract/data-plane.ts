@@ -23,10 +23,10 @@ export interface DataPlane {
   /** Registers a request. Call before `awake`, so that the MicroVM cannot fall asleep in between. */
   begin(microvmId: string): Activity;
   /**
-   * Resolves when the MicroVM runs, waking it if it sleeps and may be woken: one wake however many wait.
-   * Rejects with `conflict` (asleep without autoResume, or ended), `deadline_exceeded`, `aborted`, or what the wake failed with.
+   * Undefined when the MicroVM runs. Otherwise resolves when it does, waking it if it sleeps and may be woken: one wake however many wait.
+   * Never throws; rejects with `conflict` (asleep without autoResume, or ended), `deadline_exceeded`, `aborted`, or what the wake failed with.
    */
-  awake(microvmId: string, signal: AbortSignal): Promise<void>;
+  awake(microvmId: string, signal: AbortSignal): Promise<void> | undefined;
   /** A byte stream to 127.0.0.1:port of a running MicroVM. Rejects with `guest_failed` when nothing listens. */
   open(microvmId: string, port: number, signal: AbortSignal): Promise<Duplex>;
   /** Calls back when the MicroVM is about to be suspended or has ended: kept-alive connections to it must be dropped. */

@@ -13,7 +13,7 @@ function dialerOn(open: DataPlane['open']) {
   const dataPlane: DataPlane = {
     find: () => undefined,
     begin: () => ({ touch() {}, end() {} }),
-    awake: async () => {},
+    awake: () => undefined,
     open: (...args) => {
       attempts += 1;
       return open(...args);

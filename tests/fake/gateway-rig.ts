@@ -65,10 +65,13 @@ export class PretendedPlane implements DataPlane {
     return { touch, end };
   }
 
-  async awake(microvmId: string, signal: AbortSignal): Promise<void> {
+  awake(microvmId: string, signal: AbortSignal): Promise<void> | undefined {
     const vm = this.vms.get(microvmId);
-    if (!vm) throw new Fault('not_found', { what: 'no such MicroVM' });
-    if (!vm.asleep) return;
+    if (!vm) return Promise.reject(new Fault('not_found', { what: 'no such MicroVM' }));
+    return vm.asleep ? this.#wakeUp(vm, signal) : undefined;
+  }
+
+  async #wakeUp(vm: Pretended, signal: AbortSignal): Promise<void> {
     if (!vm.autoResume) throw new Fault('conflict', { what: 'asleep' });
     this.waiting += 1;
     signal.addEventListener('abort', () => {
