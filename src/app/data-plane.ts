@@ -16,7 +16,7 @@ export function createDataPlane(app: AppContext): DataPlane {
       if (vm.row.state === 'RUNNING') return undefined;
       return bounded(awake(app, vm), app.settings.wakeDeadlineMs, `Waking ${microvmId}`, app.clock, signal);
     },
-    open: (microvmId, port, signal) => app.node.open(microvmId, port, signal),
+    open: (microvmId, target, signal) => app.node.open(microvmId, target, signal),
     onLeave(listener) {
       app.leaveListeners.push(listener);
     },

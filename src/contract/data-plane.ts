@@ -1,5 +1,6 @@
 // What the gateway needs to know and to ask. The control plane implements it; the gateway never touches the database.
 import type { Duplex } from 'node:stream';
+import type { StreamTarget } from './shell-frames.ts';
 import type { MicrovmState } from './states.ts';
 
 export interface Endpoint {
@@ -27,8 +28,11 @@ export interface DataPlane {
    * Never throws; rejects with `conflict` (asleep without autoResume, or ended), `deadline_exceeded`, `aborted`, or what the wake failed with.
    */
   awake(microvmId: string, signal: AbortSignal): Promise<void> | undefined;
-  /** A byte stream to 127.0.0.1:port of a running MicroVM. Rejects with `guest_failed` when nothing listens. */
-  open(microvmId: string, port: number, signal: AbortSignal): Promise<Duplex>;
+  /**
+   * A byte stream to 127.0.0.1:port of a running MicroVM, or to a shell in it, in frames. Rejects with `guest_failed` when nothing listens. A stream
+   * that ends because its MicroVM leaves ends with a Fault.
+   */
+  open(microvmId: string, target: StreamTarget, signal: AbortSignal): Promise<Duplex>;
   /** Calls back when the MicroVM is about to be suspended or has ended: kept-alive connections to it must be dropped. */
   onLeave(listener: (microvmId: string) => void): void;
 }

@@ -1,6 +1,7 @@
 // What the control plane asks of one host. In one process `main` hands `app` an object; later the same calls travel over HTTP.
 // All times are milliseconds, all sizes bytes unless the name says otherwise.
 import type { Duplex } from 'node:stream';
+import type { StreamTarget } from './shell-frames.ts';
 
 /** Build failure reasons of reference c.8 plus the observed free-text ones (`code` absent there). */
 export type BuildReasonCode =
@@ -161,8 +162,8 @@ export interface NodeClient {
   resume(microvmId: string): Promise<LaunchReport>;
   /** Calls `/terminate` if it runs and the hook is enabled, ends it, removes its files, gives back its room. Idempotent. */
   terminate(microvmId: string): Promise<void>;
-  /** A byte stream to 127.0.0.1:port inside a running MicroVM. Rejects with `guest_failed` when nothing listens. */
-  open(microvmId: string, port: number, signal?: AbortSignal): Promise<Duplex>;
+  /** A byte stream to 127.0.0.1:port inside a running MicroVM, or to a shell. Rejects with `guest_failed` when nothing listens. */
+  open(microvmId: string, target: StreamTarget, signal?: AbortSignal): Promise<Duplex>;
   /** Undefined while it sleeps. */
   statistics(microvmId: string): Promise<NodeStatistics | undefined>;
   /** Tells about every MicroVM that ended without `terminate` having been called. */

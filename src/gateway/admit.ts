@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { TLSSocket } from 'node:tls';
 import type { DataPlane } from '../contract/data-plane.ts';
+import type { TokenClaims } from '../contract/token-claims.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Credentials } from './credentials.ts';
 import type { Refusal } from './refusal.ts';
@@ -36,13 +37,37 @@ export async function admit(
   if (typeof place === 'string') return place;
   const claims = await door.tokens.read(credentials.token, place.microvmId, door.clock.now());
   if (!claims) return 'token_missing';
-  if (claims.host !== undefined && place.host !== undefined && claims.host !== place.host) return 'token_missing';
+  if (!isForHost(claims, place)) return 'token_missing';
+  if (claims.shell) return 'shell_only';
   if (credentials.port === 'malformed') return 'port_malformed';
   if (!allowsPort(claims, credentials.port)) return 'port_denied';
   return { microvmId: place.microvmId, port: credentials.port };
 }
 
-function locate(door: Door, req: IncomingMessage, scope: Scope): { microvmId: string; host?: string } | Refusal {
+/** The MicroVM whose shell a request may open; undefined for everything else, which goes through `admit`. */
+export async function admitToShell(
+  door: Door,
+  req: IncomingMessage,
+  scope: Scope,
+  { token, port }: Credentials,
+): Promise<string | undefined> {
+  if (!/^\/(shell)?(\?|$)/.test(req.url ?? '') || port === 'malformed') return undefined;
+  const place = locate(door, req, scope);
+  if (typeof place === 'string') return undefined;
+  const claims = await door.tokens.read(token, place.microvmId, door.clock.now());
+  if (!claims?.shell || !isForHost(claims, place)) return undefined;
+  return place.microvmId;
+}
+
+interface Place {
+  microvmId: string;
+  host?: string;
+}
+
+const isForHost = (claims: TokenClaims, { host }: Place): boolean =>
+  claims.host === undefined || host === undefined || claims.host === host;
+
+function locate(door: Door, req: IncomingMessage, scope: Scope): Place | Refusal {
   const host = bareHost(req.headers.host);
   if (host === undefined) return 'malformed_request';
   const serverName = req.socket instanceof TLSSocket ? req.socket.servername : undefined;

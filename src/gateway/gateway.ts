@@ -10,6 +10,7 @@ import type { Scope } from './admit.ts';
 import { Dialer } from './dial.ts';
 import type { Rooms } from './handle.ts';
 import { createListener, type TlsKeyPair } from './listener.ts';
+import { OpenShells } from './open-shells.ts';
 import type { GatewaySettings } from './settings.ts';
 import type { Tokens } from './token.ts';
 import { UpstreamPool } from './upstream-pool.ts';
@@ -46,6 +47,7 @@ export function createGateway(dependencies: GatewayDependencies): Gateway {
   dataPlane.onLeave((microvmId) => {
     rooms.dialer.left(microvmId);
     rooms.pool.drop(microvmId);
+    rooms.shells.drop(microvmId);
   });
   const shared = new Set<Listening>();
   const own = new Map<string, Promise<Listening>>();
@@ -101,7 +103,16 @@ function roomsOf({ dataPlane, tokens, clock, log, suffix, settings }: GatewayDep
     idleMs: upstreamIdleMs,
     maxConnections: upstreamMaxConnections,
   });
-  return { dataPlane, door: { dataPlane, tokens, clock, suffix }, dialer, pool, clock, log, settings };
+  return {
+    dataPlane,
+    door: { dataPlane, tokens, clock, suffix },
+    dialer,
+    pool,
+    shells: new OpenShells(),
+    clock,
+    log,
+    settings,
+  };
 }
 
 interface Listening {

@@ -8,6 +8,7 @@ import { type Admission, admit, type Door, type Scope } from './admit.ts';
 import type { Credentials } from './credentials.ts';
 import type { Dialer } from './dial.ts';
 import { type Exchange, forward, type Outcome, type Upgrade } from './forward.ts';
+import type { OpenShells } from './open-shells.ts';
 import { type Refusal, refuse } from './refusal.ts';
 import { hasBody, lingerOver } from './request-body.ts';
 import type { GatewaySettings } from './settings.ts';
@@ -18,6 +19,7 @@ export interface Rooms {
   door: Door;
   dialer: Dialer;
   pool: UpstreamPool;
+  shells: OpenShells;
   clock: Clock;
   log: Log;
   settings: GatewaySettings;
@@ -91,7 +93,8 @@ async function attemptOnce(
   const connection = await rooms.pool.acquire(microvmId, port, gone, fresh);
   const reused = connection.uses > 0;
   const outcome = await forward(connection, exchange);
-  rooms.pool.release(microvmId, port, connection);
+  // One that was switched belongs to its WebSocket from now on.
+  if (outcome.kind !== 'switched') rooms.pool.release(microvmId, port, connection);
   const again = outcome.kind === 'unanswered' && reused && !fresh && !gone.aborted && mayRepeat(exchange);
   return again ? undefined : outcome;
 }
@@ -103,7 +106,7 @@ function mayRepeat({ req, upgrade }: Exchange): boolean {
 }
 
 /** Holds the request until its MicroVM runs; the body stays unread meanwhile. */
-async function awake(rooms: Rooms, microvmId: string, gone: AbortSignal): Promise<void> {
+export async function awake(rooms: Rooms, microvmId: string, gone: AbortSignal): Promise<void> {
   const { clock, dataPlane, dialer, settings } = rooms;
   const late = new AbortController();
   const timer = clock.after(settings.wakeTimeoutMs, () => late.abort());
@@ -138,7 +141,7 @@ function refusalFor(rooms: Rooms, outcome: Outcome, facts: Record<string, unknow
 }
 
 /** Reference f.7: all of these are 502 with an empty body. */
-function refusalForFault(error: unknown): Refusal {
+export function refusalForFault(error: unknown): Refusal {
   if (isFault(error, 'guest_failed')) return 'application_unreachable';
   if (isFault(error, 'deadline_exceeded')) return 'wake_timeout';
   if (isFault(error, 'capacity_exhausted')) return 'host_full';

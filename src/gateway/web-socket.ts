@@ -1,13 +1,14 @@
-// Upgrade requests: after the application has agreed, both byte streams are spliced. Reference f.6.
+// Upgrade requests: to the shell, or to the application, where both byte streams are spliced after it has agreed. Reference f.6.
 import { type IncomingMessage, ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { finished } from 'node:stream';
 import type { Activity } from '../contract/data-plane.ts';
-import type { Scope } from './admit.ts';
+import { admitToShell, type Scope } from './admit.ts';
 import { platformSubprotocol, webSocketCredentials } from './credentials.ts';
 import { handle, type Rooms } from './handle.ts';
 import { headerIn, responseHeaders } from './headers.ts';
 import { refuse } from './refusal.ts';
+import { serveShell } from './shell.ts';
+import { splice } from './splice.ts';
 
 export interface Handshake {
   req: IncomingMessage;
@@ -34,10 +35,15 @@ export async function serveUpgrade(rooms: Rooms, handshake: Handshake): Promise<
   const early = holdEarly(handshake);
   if (!isWebSocket(req)) return refuse(res, 'upgrade_unsupported', { requestId, explain: rooms.settings.explain });
   const credentials = webSocketCredentials(req);
-  const onAgreed = (raw: readonly string[], application: Duplex, activity: Activity): void => {
+  const agree = (raw: readonly string[]): Buffer => {
     res.detachSocket(req.socket);
     socket.write(switching(raw, requestId, credentials.marked === true), 'latin1');
-    application.write(early());
+    return early();
+  };
+  const microvmId = await admitToShell(rooms.door, req, scope, credentials);
+  if (microvmId !== undefined) return serveShell(rooms, { req, res, client: socket, requestId, microvmId, agree });
+  const onAgreed = (raw: readonly string[], application: Duplex, activity: Activity): void => {
+    application.write(agree(raw));
     splice(socket, application, activity);
   };
   const upgrade = { subprotocols: credentials.subprotocols ?? [], onAgreed };
@@ -82,21 +88,4 @@ function switching(raw: readonly string[], requestId: string, marked: boolean): 
   }
   const lines = headers.map((text, i) => (i % 2 === 0 ? `${text}: ` : `${text}\r\n`));
   return `HTTP/1.1 101 ${STATUS_CODES[101]}\r\n${lines.join('')}\r\n`;
-}
-
-function splice(socket: Duplex, application: Duplex, activity: Activity): void {
-  application.on('error', () => {});
-  socket.on('data', () => activity.touch());
-  socket.pipe(application);
-  application.pipe(socket);
-  // A clean end passes through the pipes; anything else ends both sides.
-  finished(application, (error) => error && socket.destroy());
-  finished(socket, (error) => error && application.destroy());
-  let open = 2;
-  const closed = (): void => {
-    open -= 1;
-    if (open === 0) activity.end();
-  };
-  application.once('close', closed);
-  socket.once('close', closed);
 }

@@ -146,7 +146,7 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
       residents.delete(microvmId);
     },
 
-    open: async (microvmId, port, signal) => resident(microvmId).machine.guest.open(port, signal),
+    open: async (microvmId, target, signal) => resident(microvmId).machine.guest.open(target, signal),
 
     async statistics(microvmId) {
       const found = resident(microvmId);

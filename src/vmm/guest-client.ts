@@ -3,12 +3,13 @@ import { EventEmitter } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { z } from 'zod';
+import type { StreamTarget } from '../contract/shell-frames.ts';
 import { within } from '../lib/deadline.ts';
 import { Fault } from '../lib/errors.ts';
 import type { AppPlan, Freshness, Guest, Wire } from './driver.ts';
 import { GuestLines } from './guest-lines.ts';
 import { type GuestAnswer, guestFault, parseGuestLine, parseOk, words } from './guest-words.ts';
-import { relayHandshake } from './relay-handshake.ts';
+import { describeTarget, relayHandshake } from './relay-handshake.ts';
 
 /** Of an answer; the longest honest one has about 2 KiB. */
 const maxAnswerBytes = 64 << 10;
@@ -82,7 +83,7 @@ export class GuestClient extends EventEmitter<{ exited: [AppExit]; broken: [stri
     return (await this.#ask('freshen', question, timeoutMs, words.freshen)).repaired;
   }
 
-  async open(port: number, signal?: AbortSignal): Promise<Duplex> {
+  async open(target: StreamTarget, signal?: AbortSignal): Promise<Duplex> {
     const { relay } = this.#wire ?? {};
     if (!relay) throw new Fault('guest_failed', { what: 'has no network' });
     if (this.#control.destroyed) throw new Fault('guest_failed', { what: 'went away' });
@@ -92,7 +93,11 @@ export class GuestClient extends EventEmitter<{ exited: [AppExit]; broken: [stri
     // A guest can reset the connection before anybody else listens for that.
     socket.on('error', () => {});
     try {
-      await within(relayDeadlineMs, `Connecting to port ${port} of the guest`, relayHandshake(socket, port, signal));
+      await within(
+        relayDeadlineMs,
+        `Connecting to ${describeTarget(target)} of the guest`,
+        relayHandshake(socket, target, signal),
+      );
       return socket;
     } catch (error) {
       socket.destroy();
@@ -103,7 +108,7 @@ export class GuestClient extends EventEmitter<{ exited: [AppExit]; broken: [stri
   /** Ends every connection too: a VM that is gone resets none of them, and whoever waits for it would wait for his deadline. */
   close(): void {
     this.#control.destroy();
-    for (const socket of this.#streams) socket.destroy();
+    for (const socket of this.#streams) socket.destroy(new Fault('guest_failed', { what: 'went away' }));
   }
 
   async #ask<T>(call: string, members: Record<string, unknown>, timeoutMs: number, schema: z.ZodType<T>): Promise<T> {

@@ -12,9 +12,10 @@ import { type RequestOptions, request } from 'node:https';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Duplex } from 'node:stream';
+import { type Duplex, duplexPair } from 'node:stream';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { Activity, DataPlane, Endpoint } from '../../src/contract/data-plane.ts';
+import type { StreamTarget } from '../../src/contract/shell-frames.ts';
 import { openAuthority } from '../../src/gateway/authority.ts';
 import { createGateway, type Gateway } from '../../src/gateway/gateway.ts';
 import { openKeyRing } from '../../src/gateway/key-ring.ts';
@@ -23,6 +24,7 @@ import { createTokens, type Tokens } from '../../src/gateway/token.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { Fault } from '../../src/lib/errors.ts';
 import { silentLog } from '../../src/lib/log.ts';
+import { serveFakeShell } from '../../src/vmm/fake/fake-shell.ts';
 
 export const suffix = 'vm.localhost';
 export const hostOf = (microvmId: string): string => `${microvmId}.${suffix}`;
@@ -37,6 +39,8 @@ export interface Pretended {
 export class PretendedPlane implements DataPlane {
   readonly vms = new Map<string, Pretended>();
   readonly connections: Socket[] = [];
+  /** The host's ends of shells. */
+  readonly shells: Duplex[] = [];
   wakes = 0;
   waiting = 0;
   begun = 0;
@@ -85,9 +89,10 @@ export class PretendedPlane implements DataPlane {
     await this.#waking;
   }
 
-  async open(microvmId: string, port: number): Promise<Duplex> {
+  async open(microvmId: string, target: StreamTarget): Promise<Duplex> {
     this.opened += 1;
-    const socket = connect(this.vms.get(microvmId)?.ports.get(port) ?? 1, '127.0.0.1');
+    if (target === 'shell') return this.#openShell();
+    const socket = connect(this.vms.get(microvmId)?.ports.get(target) ?? 1, '127.0.0.1');
     try {
       await once(socket, 'connect');
     } catch (cause) {
@@ -95,6 +100,16 @@ export class PretendedPlane implements DataPlane {
     }
     this.connections.push(socket);
     return socket;
+  }
+
+  #openShell(): Duplex {
+    const [host, guest] = duplexPair();
+    guest.on('error', () => {});
+    host.once('close', () => guest.destroy());
+    guest.once('close', () => host.destroy());
+    serveFakeShell(guest);
+    this.shells.push(host);
+    return host;
   }
 
   onLeave(listener: (microvmId: string) => void): void {

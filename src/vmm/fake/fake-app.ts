@@ -72,8 +72,8 @@ export class FakeApp {
     return this.#running && appScript(this.state.environment).port === port;
   }
 
-  /** The client's end of a new connection. */
-  connect(): Duplex {
+  /** The client's end of a new connection; the other one goes to the HTTP server, or to `accept`. */
+  connect(accept = (stream: Duplex): void => void this.#server.emit('connection', stream)): Duplex {
     const [client, server] = duplexPair();
     for (const [one, other] of [
       [client, server],
@@ -86,7 +86,7 @@ export class FakeApp {
         other.destroy();
       });
     }
-    this.#whenThawed(() => this.#server.emit('connection', server));
+    this.#whenThawed(() => accept(server));
     return client;
   }
 

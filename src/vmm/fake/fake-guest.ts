@@ -1,9 +1,11 @@
 // The agent of a fake VM: what the host may ask, answered as the real one answers.
 import type { Duplex } from 'node:stream';
+import type { StreamTarget } from '../../contract/shell-frames.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { Fault } from '../../lib/errors.ts';
 import type { AppPlan, Guest } from '../driver.ts';
 import type { FakeApp } from './fake-app.ts';
+import { serveFakeShell } from './fake-shell.ts';
 
 export class FakeGuest implements Guest {
   readonly #app: FakeApp;
@@ -49,10 +51,13 @@ export class FakeGuest implements Guest {
     });
   }
 
-  async open(port: number, signal?: AbortSignal): Promise<Duplex> {
+  async open(target: StreamTarget, signal?: AbortSignal): Promise<Duplex> {
     if (signal?.aborted) throw new Fault('aborted', { what: 'The connection' });
     this.#alive('open');
-    if (!this.#app.listens(port)) throw new Fault('guest_failed', { what: `has nothing listening on port ${port}` });
+    if (target === 'shell') return this.#app.connect(serveFakeShell);
+    if (!this.#app.listens(target)) {
+      throw new Fault('guest_failed', { what: `has nothing listening on port ${target}` });
+    }
     return this.#app.connect();
   }
 
