@@ -14,6 +14,8 @@ export interface Command {
   /** Shown below the options of `--help`. */
   details: string;
   flags: readonly Flag[];
+  /** Words without a flag, as commander has them: `<id>`, `[command...]`; they become options of these names. */
+  arguments?: readonly Flag[];
   /** Checks the options and runs. Resolves with the exit code; 2 for options that make no sense. */
   execute(options: unknown, around: Surroundings): Promise<number>;
 }
@@ -30,7 +32,9 @@ export function defineCommand<S extends z.ZodType>({ schema, run, ...texts }: De
       const checked = schema.safeParse(options);
       if (checked.success) return run(checked.data, around);
       for (const issue of checked.error.issues) {
-        around.err.write(`error: ${flagName(issue.path)}: ${issue.message}\n`);
+        const name = String(issue.path[0] ?? '');
+        const isArgument = texts.arguments?.some(({ flags }) => argumentName(flags) === name);
+        around.err.write(`error: ${isArgument ? name : flagName(name)}: ${issue.message}\n`);
       }
       around.err.write(`Run "waterbear ${texts.name} --help" for what is possible.\n`);
       return 2;
@@ -38,9 +42,11 @@ export function defineCommand<S extends z.ZodType>({ schema, run, ...texts }: De
   };
 }
 
+/** `[command...]` → `command`. */
+export const argumentName = (flags: string): string => flags.replace(/[^A-Za-z]/g, '');
+
 /** `apiPort` → `--api-port`. */
-const flagName = (path: readonly PropertyKey[]): string =>
-  `--${String(path[0] ?? '').replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+const flagName = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
 /** A TCP port given as text. */
 export const portOption = z

@@ -1,6 +1,6 @@
 // From the arguments to an exit code: 0 good, 1 failed, 2 not understood.
 import { CommanderError, Command as Program } from 'commander';
-import type { Command } from './command.ts';
+import { argumentName, type Command } from './command.ts';
 import { explain } from './explain.ts';
 import type { Surroundings } from './surroundings.ts';
 
@@ -36,9 +36,13 @@ export async function runProgram(
     // Settings of the parent are copied only when a sub-command is made; these make its errors name its own help.
     sub.showHelpAfterError(`Run "waterbear ${command.name} --help" for what is possible.`).allowExcessArguments(false);
     for (const { flags, text } of command.flags) sub.option(flags, text);
+    const named = command.arguments ?? [];
+    for (const { flags, text } of named) sub.argument(flags, text);
     sub.addHelpText('after', `\n${command.details.trim()}`);
-    sub.action(async (options: unknown) => {
-      exitCode = await command.execute(options, around);
+    // commander gives what stands without a flag first, then the options.
+    sub.action(async (...given: unknown[]) => {
+      const words = Object.fromEntries(named.map(({ flags }, i) => [argumentName(flags), given[i]]));
+      exitCode = await command.execute({ ...Object(given[named.length]), ...words }, around);
     });
   }
   try {

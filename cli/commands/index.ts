@@ -5,5 +5,6 @@ import { demo } from './demo.ts';
 import { env } from './env.ts';
 import { logs } from './logs.ts';
 import { serve } from './serve.ts';
+import { shell } from './shell.ts';
 
-export const commands: readonly Command[] = [serve, env, demo, logs, awsModel];
+export const commands: readonly Command[] = [serve, env, demo, shell, logs, awsModel];

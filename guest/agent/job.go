@@ -12,10 +12,12 @@ import (
 
 const (
 	// Between SIGHUP and SIGKILL.
-	hangUpGrace   = 2 * time.Second
-	killDeadline  = 5 * time.Second
-	sessionLook   = 20 * time.Millisecond
-	shellPrompt   = "PS1=λ $ "
+	hangUpGrace  = 2 * time.Second
+	killDeadline = 5 * time.Second
+	sessionLook  = 20 * time.Millisecond
+	shellPrompt  = "PS1=λ $ "
+	// Start-up files of distributions set a prompt too; this is carried out once, after them.
+	bashPrompt    = `PROMPT_COMMAND=PS1="λ $ "; unset PROMPT_COMMAND`
 	notFound      = 127
 	notExecutable = 126
 )
@@ -57,6 +59,9 @@ func startJob(o order, ends []*os.File) (*job, error) {
 	if about, err := os.Stat(attributes.Dir); err != nil || !about.IsDir() {
 		attributes.Dir = "/"
 	}
+	if err := limitOpenFiles(); err != nil {
+		return nil, err
+	}
 	refusal := &refusedProgram{argv[0] + ": not found", notFound}
 	for _, path := range paths {
 		pid, err := syscall.ForkExec(path, argv, attributes)
@@ -96,7 +101,7 @@ func (o order) environment() []string {
 		list = append(list, "TERM=xterm")
 	}
 	if !has("PS1") {
-		list = append(list, shellPrompt)
+		list = append(list, shellPrompt, bashPrompt)
 	}
 	if !has("LANG") && !has("LC_ALL") && !has("LC_CTYPE") {
 		list = append(list, "LC_CTYPE=C.UTF-8")

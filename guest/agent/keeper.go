@@ -15,6 +15,7 @@ import (
 const (
 	keeperName       = "waterbear-shell"
 	beginDeadline    = 30 * time.Second
+	prSetName        = 15
 	prChildSubreaper = 36
 	pollHangUp       = 0x2000 // POLLRDHUP
 	outputChunkBytes = 16 << 10
@@ -36,11 +37,18 @@ type keeper struct {
 // keep does not return.
 func keep() {
 	syscall.CloseOnExec(keeperFd)
+	nameProcess(keeperName)
 	k := &keeper{host: os.NewFile(keeperFd, "host"), ending: make(chan struct{})}
 	if err := k.serve(); err != nil {
 		k.say(frameFailed, []byte(cut(err.Error(), maxMessageBytes)))
 	}
 	os.Exit(0)
+}
+
+// nameProcess is for process lists: executed by a descriptor, it would be called by that one's number.
+func nameProcess(name string) {
+	text := append([]byte(name), 0)
+	syscall.RawSyscall(syscall.SYS_PRCTL, prSetName, pointerTo(text), 0)
 }
 
 func (k *keeper) serve() error {

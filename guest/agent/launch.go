@@ -82,9 +82,8 @@ func enterDirectory(directory string) (string, error) {
 }
 
 func dropPrivileges(account account, allCapabilities bool) error {
-	limit := syscall.Rlimit{Cur: openFilesSoft, Max: openFilesHard}
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return fmt.Errorf("open files: %w", err)
+	if err := limitOpenFiles(); err != nil {
+		return err
 	}
 	if !allCapabilities {
 		if err := boundCapabilities(); err != nil {
@@ -93,6 +92,20 @@ func dropPrivileges(account account, allCapabilities bool) error {
 	}
 	if err := account.assume(); err != nil {
 		return fmt.Errorf("user: %w", err)
+	}
+	return nil
+}
+
+// limitOpenFiles comes right before an execution: Go's runtime raises the soft limit when a program starts, and leaves it so.
+func limitOpenFiles() error {
+	var limit syscall.Rlimit
+	err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit)
+	if err == nil {
+		limit.Cur = openFilesSoft
+		err = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
+	}
+	if err != nil {
+		return fmt.Errorf("open files: %w", err)
 	}
 	return nil
 }
