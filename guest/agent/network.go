@@ -18,7 +18,6 @@ var (
 const (
 	gatewayName    = "10.111.0.1"
 	guestName      = "10.111.0.2"
-	guestCard      = "eth0"
 	prefixLength   = 30
 	relayPort      = 61999
 	change         = syscall.NLM_F_REQUEST | syscall.NLM_F_ACK
@@ -58,7 +57,7 @@ func configureNetwork() (bool, error) {
 	if err := askNetlink(fd, linkUp(loopback), buffer); err != nil {
 		return false, fmt.Errorf("lo: %w", err)
 	}
-	card, err := interfaceIndex(guestCard)
+	card, err := interfaceIndex("eth0")
 	if err != nil {
 		return false, nil
 	}

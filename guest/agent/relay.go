@@ -20,7 +20,7 @@ func newRelay(loop *eventLoop) *relay {
 }
 
 func (r *relay) listen() error {
-	fd, err := listenOn(guestAddress, relayPort, guestCard)
+	fd, err := listenOn(guestAddress, relayPort)
 	if err != nil {
 		return err
 	}

@@ -49,17 +49,13 @@ func socketAddress(address [4]byte, port int) syscall.RawSockaddrInet4 {
 	return raw
 }
 
-// listenOn makes a listener whose connections inherit TCP_NODELAY. It and they hear nothing but what comes in by the network card: not
-// what somebody inside sends with a forged source.
-func listenOn(address [4]byte, port int, card string) (int, error) {
+// listenOn makes a listener whose connections inherit TCP_NODELAY.
+func listenOn(address [4]byte, port int) (int, error) {
 	fd, err := newSocket()
 	if err != nil {
 		return -1, err
 	}
 	if err = syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err == nil {
-		err = syscall.BindToDevice(fd, card)
-	}
-	if err == nil {
 		if err = syscall.Bind(fd, &syscall.SockaddrInet4{Addr: address, Port: port}); err == nil {
 			err = syscall.Listen(fd, 1024)
 		}

@@ -43,6 +43,29 @@ test.each<[string, (socket: Socket) => void]>([
   await expect(client.open(8080)).rejects.toMatchObject({ code: 'guest_failed' });
 });
 
+test('a shell is asked for by its word; an agent that does not know it is told apart', async () => {
+  let word = '';
+  const client = await clientOf((socket) =>
+    socket.once('data', (said) => {
+      word = said.toString();
+      socket.write('+');
+    }),
+  );
+  (await client.open('shell')).destroy();
+  expect(word).toBe('shell\n');
+  server.close();
+  const old = await clientOf((socket) => socket.once('data', () => socket.resetAndDestroy()));
+  await expect(old.open('shell')).rejects.toThrow(/opens no shell.*build it again/);
+});
+
+test('when the guest is given up, its streams end with a fault', async () => {
+  const client = await clientOf((socket) => socket.once('data', () => socket.write('+')));
+  const stream = await client.open(8080);
+  const failed = new Promise((resolve) => stream.once('error', resolve));
+  client.close();
+  expect(await failed).toMatchObject({ code: 'guest_failed' });
+});
+
 test('a reset right after the answer throws at nobody', async () => {
   const client = await clientOf((socket) => {
     socket.once('data', () => socket.write('+', () => socket.resetAndDestroy()));

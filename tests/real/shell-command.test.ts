@@ -1,6 +1,7 @@
 // `waterbear shell` as people use it: in a terminal, in a pipe, and when something is not as it should be.
 import { spawn } from 'node:child_process';
-import { resolve } from 'node:path';
+import { writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import type { RunMicrovmRequest } from '@aws-sdk/client-lambda-microvms';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { managedConnectorArn } from '../../src/lib/arn.ts';
@@ -84,9 +85,9 @@ function run(args: readonly string[], input = ''): Promise<Ended> {
   return running.ended;
 }
 
-/** In a pseudo terminal of util-linux; `after` runs in the same terminal afterwards. */
-function inTerminal(words: string, after = ''): Running {
-  const command = `stty rows 33 cols 99; ${program} shell ${words}; code=$?; ${after} exit $code`;
+/** In a pseudo terminal of util-linux; `before` and `after` run in it too. */
+function inTerminal(words: string, after = '', before = ''): Running {
+  const command = `stty rows 33 cols 99; ${before} ${program} shell ${words}; code=$?; ${after} exit $code`;
   return start('script', ['-qefc', command, '/dev/null']);
 }
 
@@ -106,7 +107,9 @@ test('in a pipe: output apart from errors, input to its end, the exit code as it
 });
 
 test('in a terminal: size, keys, resize, exit code, and a terminal that is as it was', async () => {
-  const shell = inTerminal(id, 'stty -a | tr ";" "\\n" | grep -w -e "icanon" -e "echo";');
+  const resizeNow = join(it.data, 'resize-now');
+  const resizer = `tty=$(tty); (while [ ! -e ${resizeNow} ]; do sleep 0.1; done; stty -F $tty rows 44 cols 88) &`;
+  const shell = inTerminal(id, 'stty -a | tr ";" "\\n" | grep -w -e "icanon" -e "echo";', resizer);
   await shell.until('λ $ ');
   shell.type('stty size; tty\r');
   await shell.until('33 99\r\n/dev/pts/');
@@ -114,9 +117,11 @@ test('in a terminal: size, keys, resize, exit code, and a terminal that is as it
   await shell.until('begun-2\r\n');
   shell.type('\x03');
   await shell.until('^C');
-  shell.type('exit $(($?+1))\r');
+  shell.type('echo was=$?; until stty size | grep "44 88"; do sleep 0.1; done; exit 9\r');
+  await shell.until('was=130');
+  await writeFile(resizeNow, '');
   const { code, out } = await shell.ended;
-  expect(code).toBe(131);
+  expect(code).toBe(9);
   expect(out).toMatch(/[^-]icanon/);
   expect(out).toMatch(/\becho\b/);
 });

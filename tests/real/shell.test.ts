@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { managedConnectorArn } from '../../src/lib/arn.ts';
 import { projectZip } from '../support/real-node.ts';
 import { poll, startTestServer, type TestServer } from '../support/server.ts';
+import { vmmsOf } from '../support/vmms.ts';
 import { type Client, newClient, opened } from '../support/web-socket-client.ts';
 
 let it: TestServer;
@@ -242,13 +243,16 @@ def serve(client):
 listener = socket.create_server(("127.0.0.1", 9000), backlog=512)
 while True: threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()`;
 
-test('a MicroVM without SHELL_INGRESS has no shell token, and one that ends says 1001', async () => {
-  const plain = await it.run(imageArn);
-  await expect(
-    it.lambda.createMicrovmShellAuthToken({ microvmIdentifier: plain.id, expirationInMinutes: 5 }),
-  ).rejects.toThrow('SHELL_INGRESS');
-  await it.lambda.terminateMicrovm({ microvmIdentifier: plain.id });
+test('a MicroVM whose VMM dies says 1001, and so does one that is terminated', async () => {
+  const others = vmmsOf(it.data);
+  const calm = vm;
+  vm = await launch();
   const shell = await terminal();
-  await it.lambda.terminateMicrovm({ microvmIdentifier: vm.id });
+  for (const pid of vmmsOf(it.data).filter((one) => !others.includes(one))) process.kill(Number(pid), 'SIGKILL');
   expect(await shell.closed()).toMatchObject({ code: 1001 });
+  await it.until(vm.id, 'TERMINATED');
+  vm = calm;
+  const last = await terminal();
+  await it.lambda.terminateMicrovm({ microvmIdentifier: vm.id });
+  expect(await last.closed()).toMatchObject({ code: 1001 });
 });
