@@ -2,6 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type Duplex, duplexPair } from 'node:stream';
 import type { Clock, Timer } from '../../lib/clock.ts';
+import { Fault } from '../../lib/errors.ts';
 import type { AppState } from './app-state.ts';
 import { appScript, hookScript } from './script.ts';
 
@@ -110,7 +111,7 @@ export class FakeApp {
   }
 
   #dropConnections(): void {
-    for (const stream of this.#streams) stream.destroy();
+    for (const stream of this.#streams) stream.destroy(new Fault('guest_failed', { what: 'went away' }));
     this.#streams.clear();
   }
 
