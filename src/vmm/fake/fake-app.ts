@@ -54,7 +54,7 @@ export class FakeApp {
     for (const timer of this.#timers) timer.cancel();
     this.#timers = [];
     this.#waiting = undefined;
-    this.#dropConnections();
+    this.#dropConnections(new Fault('guest_failed', { what: 'went away' }));
   }
 
   /** Closes all connections; new ones, and hooks, wait for `thaw`. */
@@ -110,8 +110,8 @@ export class FakeApp {
     else act();
   }
 
-  #dropConnections(): void {
-    for (const stream of this.#streams) stream.destroy(new Fault('guest_failed', { what: 'went away' }));
+  #dropConnections(why?: Fault): void {
+    for (const stream of this.#streams) stream.destroy(why);
     this.#streams.clear();
   }
 
