@@ -1,6 +1,6 @@
 // Test tiers: unit (beside the code), fake (whole system on the fake driver), conformance (real AWS clients), real (QEMU), long (QEMU
 // too, only in `npm run test:long`), and last what all of them left behind. Tiers run one after the other; those that share the machine's
-// devices run file by file.
+// devices run file by file. Files of the quick tiers share a process: loading everything anew for each took longer than the tests.
 import { defineConfig } from 'vitest/config';
 
 const tier = (
@@ -8,7 +8,7 @@ const tier = (
   order: number,
   include: string[],
   timeoutMs: number,
-  options: { serial?: boolean } = {},
+  options: { serial?: boolean; together?: boolean } = {},
 ) => ({
   test: {
     name,
@@ -16,6 +16,7 @@ const tier = (
     testTimeout: timeoutMs,
     hookTimeout: timeoutMs,
     fileParallelism: !options.serial,
+    isolate: !options.together,
     sequence: { groupOrder: order },
   },
 });
@@ -23,8 +24,8 @@ const tier = (
 export default defineConfig({
   test: {
     projects: [
-      tier('unit', 0, ['src/**/*.test.ts', 'tests/unit/**/*.test.ts', 'cli/**/*.test.ts'], 15_000),
-      tier('fake', 1, ['tests/fake/**/*.test.ts'], 30_000),
+      tier('unit', 0, ['src/**/*.test.ts', 'tests/unit/**/*.test.ts', 'cli/**/*.test.ts'], 15_000, { together: true }),
+      tier('fake', 1, ['tests/fake/**/*.test.ts'], 30_000, { together: true }),
       tier('conformance', 2, ['tests/conformance/**/*.test.ts'], 60_000, { serial: true }),
       tier('real', 3, ['tests/real/**/*.test.ts'], 180_000, { serial: true }),
       tier('long', 4, ['tests/long/**/*.test.ts'], 900_000, { serial: true }),

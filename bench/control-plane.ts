@@ -1,26 +1,23 @@
-// GetMicrovm, signed and over real HTTP, beside a bare Fastify route with the same payload in the same process. `node bench/control-plane.ts [--json]`.
+// GetMicrovm, signed and over real HTTP, beside a bare Fastify route with the same payload in the same process.
 // Server and load generator have a core each; the two are loaded in turns, so that both see the same machine, noise included.
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { parseArgs, promisify } from 'node:util';
+import { promisify } from 'node:util';
 import { GetMicrovmCommand, LambdaMicrovmsClient } from '@aws-sdk/client-lambda-microvms';
 import type { Load } from './control-plane/load.ts';
 import type { Ready } from './control-plane/server.ts';
+import { median, round, say } from './report.ts';
 
 const wanted = 0.4;
 const connections = 32;
 
-const { values } = parseArgs({
-  options: {
-    json: { type: 'boolean', default: false },
-    rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '2' },
-  },
-});
-const rounds = Math.max(1, Number(values.rounds) || 5);
+export interface ControlPlaneBench {
+  rounds: number;
+  /** Of load on each of the two in each round. */
+  seconds: number;
+}
 
-const median = (numbers: readonly number[]): number => numbers.toSorted((a, b) => a - b)[numbers.length >> 1] ?? 0;
 const file = (name: string): string => join(import.meta.dirname, 'control-plane', name);
 
 function startServer(): ChildProcess {
@@ -56,9 +53,9 @@ async function cpuUs(server: ChildProcess): Promise<number> {
   return Number((await answer)[0]);
 }
 
-async function load(server: ChildProcess, port: number, request: Buffer): Promise<Measured> {
+async function load(server: ChildProcess, port: number, request: Buffer, forSeconds: number): Promise<Measured> {
   const before = await cpuUs(server);
-  const args = [file('load.ts'), String(port), values.seconds, String(connections), request.toString('base64')];
+  const args = [file('load.ts'), String(port), String(forSeconds), String(connections), request.toString('base64')];
   const { stdout } = await promisify(execFile)('taskset', ['-c', '1', process.execPath, ...args], { timeout: 60_000 });
   const result = JSON.parse(stdout) as Load;
   return { ...result, cpuUs: ((await cpuUs(server)) - before) / result.requests };
@@ -66,37 +63,39 @@ async function load(server: ChildProcess, port: number, request: Buffer): Promis
 
 const perSecond = ({ requests, seconds }: Measured): number => requests / seconds;
 
-async function main(): Promise<void> {
+/** Prints a table; resolves with the same as JSON. */
+export async function benchControlPlane({ rounds, seconds }: ControlPlaneBench): Promise<object> {
   const server = startServer();
   try {
     const [ready] = (await once(server, 'message', { signal: AbortSignal.timeout(60_000) })) as [Ready];
     const request = await signedRequest(ready);
-    for (const port of [ready.waterbear, ready.fastify]) await load(server, port, request);
+    for (const port of [ready.waterbear, ready.fastify]) await load(server, port, request, seconds);
     const ratios: number[] = [];
     const [own, bare]: [Measured[], Measured[]] = [[], []];
-    for (let round = 0; round < rounds; round++) {
-      const a = await load(server, ready.waterbear, request);
-      const b = await load(server, ready.fastify, request);
+    for (let turn = 1; turn <= rounds; turn++) {
+      say(`round ${turn} of ${rounds}`);
+      const a = await load(server, ready.waterbear, request, seconds);
+      const b = await load(server, ready.fastify, request, seconds);
       own.push(a);
       bare.push(b);
       ratios.push(perSecond(a) / perSecond(b));
     }
-    report(own, bare, median(ratios));
+    console.log(`\nGetMicrovm: ${connections} clients, median of ${rounds} rounds of ${seconds} s`);
+    return report(own, bare, median(ratios));
   } finally {
     if (server.connected) server.disconnect();
     await once(server, 'exit');
   }
 }
 
-function report(own: readonly Measured[], bare: readonly Measured[], ratio: number): void {
+function report(own: readonly Measured[], bare: readonly Measured[], ratio: number): object {
   const row = (loads: readonly Measured[]) => ({
     perSecond: Math.round(median(loads.map(perSecond))),
-    medianMs: Number(median(loads.map(({ medianMs }) => medianMs)).toFixed(2)),
+    medianMs: round(median(loads.map(({ medianMs }) => medianMs)), 2),
     cpuUs: Math.round(median(loads.map((load) => load.cpuUs))),
   });
   const met = ratio >= wanted;
-  const result = { waterbear: row(own), fastify: row(bare), ratio: Number(ratio.toFixed(2)), wanted, met };
-  console.log(`GetMicrovm, ${connections} clients, median of ${rounds} rounds of ${values.seconds} s`);
+  const result = { waterbear: row(own), fastify: row(bare), ratio: round(ratio, 2), wanted, met };
   for (const name of ['waterbear', 'fastify'] as const) {
     const { perSecond: rate, medianMs, cpuUs: cpu } = result[name];
     const cells = [`${rate} per second`, `${medianMs} ms`, `${cpu} µs of processor`];
@@ -105,7 +104,5 @@ function report(own: readonly Measured[], bare: readonly Measured[], ratio: numb
   console.log(
     `${'ratio'.padStart(12)} ${String(result.ratio).padStart(8)} (at least ${wanted}) ${met ? 'met' : 'MISSED'}`,
   );
-  if (values.json) console.log(JSON.stringify(result));
+  return result;
 }
-
-await main();

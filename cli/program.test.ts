@@ -48,8 +48,21 @@ test.each([
   [['serve', '--memory', '64'], '--memory: must be a whole number, 128 to 999999999', 'waterbear serve --help'],
   [['serve', '--cpu-burst', '0.1'], '--cpu-burst: must be a number, 0.25 to 1024', 'waterbear serve --help'],
   [['serve', '--parallel-launches', '1.5'], '--parallel-launches: must be a whole', 'waterbear serve --help'],
+  [['serve', '--quota', 'images=2', 'x=1'], '--quota: there is no quota "x"; there are: images,', 'serve --help'],
+  [['serve', '--quota', 'images=2', '--quota', 'images=x'], '--quota: images must be a whole number', 'serve --help'],
+  [['serve', '--quota', 'run-per-second=0'], 'to 1000000, or unlimited', 'waterbear serve --help'],
   [['serve', '--region', 'here'], '--region: must look like us-east-1', 'waterbear serve --help'],
   [['demo', '--endpoint', 'nowhere'], '--endpoint: must be an http or https URL', 'waterbear demo --help'],
+  [['show'], "missing required argument 'id'", 'waterbear show --help'],
+  [['show', '../x'], 'error: id: must be the id', 'waterbear show --help'],
+  [['lease', 'microvm-1', '10d'], 'error: time: must be a time', 'waterbear lease --help'],
+  [['lease', 'microvm-1', '1m', 'more'], 'too many arguments', 'waterbear lease --help'],
+  [['serve', '--idle-signals', 'cpu=0'], '--idle-signals: cpu must be', 'waterbear serve --help'],
+  [
+    ['serve', '--idle-signals', 'requests,disk'],
+    'there is no signal "disk"; there are: requests',
+    'waterbear serve --help',
+  ],
   [['logs', '--build', '../x'], '--build: must be a build id', 'waterbear logs --help'],
 ])('%j is not understood', async (args, what, help) => {
   const { exitCode, out, err } = await run(args);
@@ -62,7 +75,8 @@ test('help and version are answers, not errors', async () => {
   expect(await run(['--version'])).toEqual({ exitCode: 0, out: '1.2.3\n', err: '' });
   const { exitCode, out } = await run(['serve', '--help']);
   expect(exitCode).toBe(0);
-  for (const flag of ['--data', '--host', '--gateway-port', '--accel', '--log']) expect(out).toContain(flag);
+  for (const flag of ['--data', '--host', '--gateway-port', '--accel', '--quota', 'run-per-second', '--log'])
+    expect(out).toContain(flag);
   expect((await run(['--help'])).out).toContain('eval "$(waterbear env)"');
 });
 

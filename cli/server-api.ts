@@ -1,5 +1,7 @@
-// Waterbear's own additions to the AWS API (`/waterbear/v1/…`): signed GET requests, small answers.
+// Waterbear's own additions to the AWS API (`/waterbear/v1/…`): signed requests, small answers.
 import { createHash, createHmac } from 'node:crypto';
+import { Fault } from '../src/lib/errors.ts';
+import { printableLine } from '../src/lib/printable.ts';
 
 export interface Signer {
   accessKeyId: string;
@@ -17,20 +19,69 @@ const answerTimeoutMs = 10_000;
 /** `path` holds letters, digits, `-`, `_`, `.` and `/` only, so that no form of encoding changes it. */
 export async function getSigned(apiUrl: string, path: string, signer: Signer, nowMs: number): Promise<ApiAnswer> {
   const url = new URL(path, apiUrl);
-  const headers = signatureHeaders(url, signer, new Date(nowMs));
-  const response = await fetch(url, { headers, signal: AbortSignal.timeout(answerTimeoutMs) });
+  return send(url, { headers: signatureHeaders(url, signer, new Date(nowMs)) });
+}
+
+/** As `getSigned`; `content` is sent as JSON. */
+async function postSigned(
+  apiUrl: string,
+  path: string,
+  content: unknown,
+  signer: Signer,
+  nowMs: number,
+): Promise<ApiAnswer> {
+  const url = new URL(path, apiUrl);
+  const body = JSON.stringify(content);
+  const headers = signatureHeaders(url, signer, new Date(nowMs), { method: 'POST', body });
+  return send(url, { method: 'POST', body, headers: { ...headers, 'content-type': 'application/json' } });
+}
+
+/** Posts to a running server and resolves with what it answers. Rejects with what the server says otherwise. */
+export async function askServer(
+  server: Signer & { apiUrl: string },
+  path: string,
+  content: unknown,
+  nowMs: number,
+): Promise<Record<string, unknown>> {
+  return membersOf(await postSigned(server.apiUrl, path, content, server, nowMs));
+}
+
+/** The members of a good answer. Throws what the server says of another one. */
+export function membersOf({ status, body }: ApiAnswer): Record<string, unknown> {
+  if (status === 200) return JSON.parse(body) as Record<string, unknown>;
+  const code = status === 404 ? 'not_found' : status < 500 ? 'invalid_input' : 'internal';
+  throw new Fault(code, { what: messageIn(body, status) });
+}
+
+function messageIn(body: string, status: number): string {
+  try {
+    const { message } = JSON.parse(body) as { message?: unknown };
+    if (typeof message === 'string') return printableLine(message, 1_000);
+  } catch {
+    // Then it is not our server; its status is all that can be said.
+  }
+  return `The server answered ${status}.`;
+}
+
+async function send(url: URL, request: RequestInit): Promise<ApiAnswer> {
+  const response = await fetch(url, { ...request, signal: AbortSignal.timeout(answerTimeoutMs) });
   return { status: response.status, body: await response.text() };
 }
 
-/** AWS Signature Version 4 of a GET without query and body. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html */
-export function signatureHeaders(url: URL, signer: Signer, now: Date): Record<string, string> {
+/** AWS Signature Version 4 of a request without query. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html */
+export function signatureHeaders(
+  url: URL,
+  signer: Signer,
+  now: Date,
+  { method, body } = { method: 'GET', body: '' },
+): Record<string, string> {
   const stamp = now.toISOString().replace(/[-:]|\.\d{3}/g, '');
   const day = stamp.slice(0, 8);
   const scope = `${day}/${signer.region}/lambda/aws4_request`;
   const names = 'host;x-amz-content-sha256;x-amz-date';
-  const bodyHash = sha256('');
+  const bodyHash = sha256(body);
   const canonical = [
-    'GET',
+    method,
     url.pathname,
     '',
     `host:${url.host}`,

@@ -15,6 +15,8 @@ const word = line.regex(/^\S+$/, 'must not hold spaces');
 const serverFile = z.object({
   apiUrl: z.url({ protocol: /^https?$/ }).max(2048),
   s3Url: z.url({ protocol: /^https?$/ }).max(2048),
+  /** Where metrics are served without a signature, if they are. */
+  metricsPort: z.number().int().min(1).max(65_535).optional(),
   gatewayPort: z.number().int().min(0).max(65_535),
   caFile: line,
   accessKeyId: word,

@@ -1,24 +1,31 @@
 // The composition root: settings → host, store, use cases → servers. Nothing else constructs these.
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { sigv4Authenticate } from './api/authenticate.ts';
+import { startMetricsServer } from './api/metrics-server.ts';
 import { createS3Handler } from './api/s3/handler.ts';
 import { createControlPlane } from './api/server.ts';
 import { cachedKeys } from './api/sigv4/key-cache.ts';
 import type { KeyLookup } from './api/sigv4/verify.ts';
 import { type App, createApp } from './app/create-app.ts';
+import { metricsText } from './app/metrics/metrics-text.ts';
 import type { AppSettings } from './app/settings.ts';
-import { profiles } from './config/profiles.ts';
+import { limitsOf, profiles } from './config/profiles.ts';
 import type { ServerSettings } from './config/settings.ts';
+import type { Limits } from './contract/limits.ts';
 import { openAuthority, readTlsFiles } from './gateway/authority.ts';
-import { createGateway, type Gateway } from './gateway/gateway.ts';
+import type { Gateway } from './gateway/gateway.ts';
 import { openKeyRing } from './gateway/key-ring.ts';
 import { createOwnPorts, type OwnPorts } from './gateway/own-ports.ts';
 import { gatewayDefaults } from './gateway/settings.ts';
+import { createGatewayThreads } from './gateway/threads/gateway-threads.ts';
 import { createTokens } from './gateway/token.ts';
 import { type Clock, systemClock } from './lib/clock.ts';
 import { writeDurably } from './lib/durable-file.ts';
+import { describe } from './lib/errors.ts';
+import { requireLineFile } from './lib/line-file.ts';
 import type { Log } from './lib/log.ts';
 import { openNode } from './node/open-node.ts';
 import { openDirectoryStore } from './objects/directory-store.ts';
@@ -35,6 +42,8 @@ export interface RunningServer {
   caFile: string;
   region: string;
   credentials: { accessKeyId: string; secretAccessKey: string };
+  /** After log files were moved away: what comes next goes to new ones. */
+  reopenLogs(): void;
   /** Suspends every MicroVM and gives back all but the data directory. Idempotent. */
   close(): Promise<void>;
 }
@@ -71,20 +80,28 @@ async function start(
   const objects = await openDirectoryStore({ dir: at('objects'), clock });
   const node = await openNode(settings, clock, log);
   stack.defer(() => node.close());
-  const tokens = createTokens(await openKeyRing(at('keys', 'tokens.json'), clock));
-  const endpoints = new LateEndpoints();
+  const ring = stack.use(await openKeyRing(at('keys', 'tokens.json'), clock, { ...tokenKeyTimes(settings), log }));
+  const tokens = createTokens(ring);
+  const endpoints = new LateEndpoints(log);
+  const limits = limitsOf(settings, availableParallelism());
   const app = createApp({
     ...{ db: store.db, node, objects, clock, log },
-    settings: await appSettings(settings, at('archives')),
+    settings: await appSettings(settings, limits, at('archives')),
     mintToken: (order) => tokens.mint(order),
+    tokens,
+    traffic: () => gateway.traffic(),
     openEndpoint: (microvmId) => endpoints.open(microvmId),
+    closeEndpoint: (microvmId) => endpoints.close(microvmId),
     endpointOf: (microvmId, vmHost) => endpoints.of(microvmId, vmHost),
   });
   stack.defer(() => app.close());
   const { tls, caFile } = await openTls(settings, at('keys'), clock);
-  const gateway = createGateway({
-    ...{ dataPlane: app.dataPlane, tokens, clock, log, tls, suffix: settings.endpointSuffix },
+  if (settings.accessLog !== undefined) await requireLineFile(settings.accessLog);
+  const gateway = createGatewayThreads({
+    ...{ threads: settings.gatewayThreads, source: app.endpoints, keys: ring, clock, log, tls },
+    ...{ suffix: settings.endpointSuffix, accessLog: settings.accessLog },
     settings: { ...gatewayDefaults, endpointMode: settings.endpointMode, explain: settings.profile === 'open' },
+    endIsActivity: limits.idleSignals.requests,
   });
   stack.defer(() => gateway.close());
   await app.start();
@@ -94,12 +111,13 @@ async function start(
   const authenticate = sigv4Authenticate(keys, { clock, regions: [region] });
   const control = createControlPlane({ app, authenticate, s3, log });
   stack.defer(() => control.close());
+  const metricsPort = await startMetrics(settings, app, log, stack);
   const tasks = createTasks(app, clock);
   stack.defer(() => tasks.stop());
   const apiUrl = `http://${reachable(settings.host)}:${await control.listen(settings.host, settings.apiPort)}`;
   tasks.start();
   const { accessKeyId, secret: secretAccessKey } = key;
-  const facts = { apiUrl, s3Url: apiUrl, caFile, region, gatewayPort };
+  const facts = { apiUrl, s3Url: apiUrl, caFile, region, gatewayPort, ...(metricsPort ? { metricsPort } : {}) };
   await writeDurably(at('server.json'), JSON.stringify({ ...facts, accessKeyId, secretAccessKey, pid: process.pid }));
   log.info('server_started', { ...facts, ...node.info() });
   const close = once(async () => {
@@ -109,19 +127,34 @@ async function start(
     await stack.disposeAsync();
     log.info('server_stopped');
   });
-  return { apiUrl, gatewayPort, caFile, region, credentials: { accessKeyId, secretAccessKey }, close };
+  const reopenLogs = (): void => gateway.reopenLog();
+  return { apiUrl, gatewayPort, caFile, region, credentials: { accessKeyId, secretAccessKey }, reopenLogs, close };
 }
 
-async function appSettings(settings: ServerSettings, archiveDirectory: string): Promise<AppSettings> {
-  const { region, profile, endpointSuffix: hostSuffix } = settings;
-  const limits = { maxArchiveBytes: 1 << 30, parallelBuilds: 1, wakeDeadlineMs: 60_000 };
+/** Resolves with the port, where there is to be one. */
+async function startMetrics({ metricsPort }: ServerSettings, app: App, log: Log, stack: AsyncDisposableStack) {
+  if (metricsPort === undefined) return undefined;
+  const { port } = stack.use(await startMetricsServer(metricsPort, () => metricsText(app.context), log));
+  return port;
+}
+
+/** A server whose profile was changed still honours the longest tokens that it may have given. */
+const tokenKeyTimes = ({ tokenKeyHours }: ServerSettings) => ({
+  rotateAfterMs: tokenKeyHours * 3_600_000,
+  maxTokenMs: Math.max(...Object.values(profiles).map(({ maxTokenMinutes }) => maxTokenMinutes)) * 60_000,
+});
+
+async function appSettings(settings: ServerSettings, limits: Limits, archiveDirectory: string): Promise<AppSettings> {
+  const { region, account, endpointSuffix: hostSuffix } = settings;
   return {
     region,
     version: await productVersion(),
-    limits: profiles[profile],
+    account,
+    limits,
     hostSuffix,
     archiveDirectory,
-    ...limits,
+    maxArchiveBytes: 1 << 30,
+    parallelBuilds: 1,
   };
 }
 
@@ -138,10 +171,21 @@ async function openTls(settings: ServerSettings, directory: string, clock: Clock
 
 /** What the `endpoint` of a MicroVM is. Rows are shown with it, and the gateway that knows it needs the rows first: so it starts late. */
 class LateEndpoints {
+  readonly #log: Log;
   #own: OwnPorts | undefined;
   #port = httpsPort;
 
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
   open = async (microvmId: string): Promise<void> => this.#own?.open(microvmId);
+
+  close(microvmId: string): void {
+    this.#own?.close(microvmId).catch((error: unknown) => {
+      this.#log.error('endpoint_not_closed', { microvmId, error: describe(error) });
+    });
+  }
 
   of(microvmId: string, host: string): string {
     return this.#own?.endpointOf(microvmId) ?? (this.#port === httpsPort ? host : `${host}:${this.#port}`);
@@ -159,9 +203,6 @@ class LateEndpoints {
     const own = await createOwnPorts(gateway, portsFile);
     this.#own = own;
     for (const { row } of app.context.index.all()) await own.open(row.microvmId);
-    app.dataPlane.onLeave((microvmId) => {
-      if (!app.context.index.get(microvmId)) void own.close(microvmId);
-    });
     return 0;
   }
 }

@@ -1,7 +1,11 @@
 // `waterbear serve`: runs the server until it is told to stop; what it leaves behind is its data directory.
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { idleSignalSetting } from '../../src/config/idle-signals.ts';
+import { quotaSetting } from '../../src/config/quotas.ts';
 import { parseSettings, type ServerSettings } from '../../src/config/settings.ts';
+import { rateNames } from '../../src/contract/limits.ts';
+import { countNames, endpointQuotaNames } from '../../src/contract/quotas.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { choiceOption, defineCommand, numberOption, portOption } from '../command.ts';
 import { dataDirectory, dataFlag } from '../data-directory.ts';
@@ -16,9 +20,16 @@ const schema = z.object({
   host: z.string().min(1, 'must be an address').default('127.0.0.1'),
   apiPort: portOption.default(9100),
   gatewayPort: portOption.optional(),
+  gatewayThreads: numberOption(1, 64).optional(),
   driver: choiceOption(['qemu', 'fake']).default('qemu'),
   accel: choiceOption(['auto', 'tcg', 'kvm']).default('auto'),
   profile: choiceOption(['open', 'aws']).default('open'),
+  idleSignals: z
+    .string()
+    .transform((text) => text.split(','))
+    .pipe(z.array(idleSignalSetting))
+    .optional(),
+  quota: z.array(quotaSetting).default([]),
   endpoint: choiceOption(['host', 'port']).default('host'),
   egress: choiceOption(['internet', 'none']).default('internet'),
   egressUdp: z.boolean().default(false),
@@ -35,6 +46,9 @@ const schema = z.object({
   cpuBurst: numberOption(0.25, 1024, 'any').optional(),
   diskReserve: numberOption(0, 999_999_999).optional(),
   parallelLaunches: numberOption(1, 1024).optional(),
+  tokenKeyHours: numberOption(1, 87_600).default(720),
+  accessLog: z.string().min(1, 'must name a file, or be - or off').default('off'),
+  metricsPort: portOption.optional(),
   log: choiceOption(['silent', 'error', 'warn', 'info']).default('warn'),
 });
 type ServeOptions = z.output<typeof schema>;
@@ -44,7 +58,17 @@ export const serve = defineCommand({
   summary: 'start the server: API, S3 endpoint and the HTTPS gateway of the MicroVMs',
   details: `
 SIGTERM or Ctrl-C puts all MicroVMs to sleep and stops; they wake after the next start.
-A second signal stops at once.`,
+A second signal stops at once.
+
+Quotas of an account, whole numbers:
+  ${countNames.join(', ')}
+Rates of an account per second and as many at once, whole numbers or unlimited
+(run is for ResumeMicrovm too, read and write for each operation without a rate of its own):
+  ${rateNames.slice(0, 4).join(', ')},
+  ${rateNames.slice(4).join(', ')}
+Limits of the endpoint of each MicroVM, whatever its size, whole numbers or unlimited:
+  ${endpointQuotaNames.join(', ')}
+GET /waterbear/v1/info shows those in force.`,
   flags: [
     dataFlag,
     { flags: '--host <address>', text: 'address to listen on (default: 127.0.0.1)' },
@@ -53,9 +77,18 @@ A second signal stops at once.`,
       flags: '--gateway-port <port>',
       text: 'HTTPS port of the MicroVMs (default: 443, or 8443 where 443 cannot be had)',
     },
+    { flags: '--gateway-threads <n>', text: 'threads that serve the MicroVMs, 1 to 64 (default: 1)' },
     { flags: '--driver <name>', text: 'qemu: real VMs; fake: simulated ones, for tests of clients (default: qemu)' },
     { flags: '--accel <name>', text: 'auto, kvm, or tcg: emulation, works everywhere, slower (default: auto)' },
     { flags: '--profile <name>', text: 'open: few limits; aws: the limits of AWS (default: open)' },
+    {
+      flags: '--idle-signals <list>',
+      text: 'what keeps a MicroVM awake beside incoming bytes: requests, lease, cpu[=percent], outbound[=bytes], or none (default: by profile)',
+    },
+    {
+      flags: '--quota <name=value...>',
+      text: 'quotas that differ from the profile, e.g. images=200 run-per-second=50; names below',
+    },
     {
       flags: '--endpoint <mode>',
       text: 'host: a host name per MicroVM; port: a local port per MicroVM (default: host)',
@@ -90,6 +123,15 @@ A second signal stops at once.`,
       text: 'disk space that launches and builds leave free; wakes leave half of it (default: 5 %, 4 GiB at least)',
     },
     { flags: '--parallel-launches <n>', text: 'VMs that start at the same time (default: one per processor)' },
+    {
+      flags: '--token-key-hours <n>',
+      text: 'age at which the key of endpoint tokens is replaced; tokens stay valid (default: 720)',
+    },
+    {
+      flags: '--access-log <file>',
+      text: 'a line of JSON for every request to a MicroVM; - is standard output (default: off). SIGHUP opens it anew',
+    },
+    { flags: '--metrics-port <port>', text: 'serve /metrics on 127.0.0.1 without a signature (default: no)' },
     { flags: '--log <level>', text: 'silent, error, warn or info: JSON lines on standard error (default: warn)' },
   ],
   schema,
@@ -109,6 +151,9 @@ async function runServer(options: ServeOptions, around: Surroundings): Promise<n
     const { startServer } = await import('../../src/main.ts');
     const server = await startServer(settings, createLog(options.log));
     let exitCode = 0;
+    const reopenLogs = (): void => server.reopenLogs();
+    // Without such a log the signal keeps its meaning: the terminal is gone.
+    if (settings.accessLog !== undefined) process.on('SIGHUP', reopenLogs);
     try {
       const facts = await readServerFile(settings.dataDirectory);
       announce(facts, settings, around);
@@ -116,6 +161,7 @@ async function runServer(options: ServeOptions, around: Surroundings): Promise<n
       await fired(stop.asked);
       around.out.write('Stopping: putting MicroVMs to sleep. A second signal stops at once.\n');
     } finally {
+      process.off('SIGHUP', reopenLogs);
       exitCode = await server.close().then(
         () => 0,
         (error: unknown) => {
@@ -144,9 +190,12 @@ async function settingsFrom(options: ServeOptions, around: Surroundings): Promis
     host,
     apiPort,
     gatewayPort: gateway.port,
+    ...(options.gatewayThreads === undefined ? {} : { gatewayThreads: options.gatewayThreads }),
     driver: options.driver,
     accelerator: options.accel,
     profile: options.profile,
+    ...(options.idleSignals === undefined ? {} : { idleSignals: options.idleSignals }),
+    quotas: options.quota,
     endpointMode: options.endpoint,
     egress: options.egress,
     egressUdp: options.egressUdp,
@@ -156,8 +205,17 @@ async function settingsFrom(options: ServeOptions, around: Surroundings): Promis
     ...(options.tlsKey === undefined ? {} : { tlsKeyFile: resolve(options.tlsKey) }),
     ...(options.tlsCert === undefined ? {} : { tlsCertFile: resolve(options.tlsCert) }),
     region: options.region,
+    tokenKeyHours: options.tokenKeyHours,
+    ...observationFrom(options),
     ...capacityFrom(options),
   });
+}
+
+function observationFrom({ accessLog, metricsPort }: ServeOptions): Partial<ServerSettings> {
+  return {
+    ...(accessLog === 'off' ? {} : { accessLog: accessLog === '-' ? accessLog : resolve(accessLog) }),
+    ...(metricsPort === undefined ? {} : { metricsPort }),
+  };
 }
 
 function capacityFrom({ memory, cpuBurst, diskReserve, parallelLaunches }: ServeOptions): Partial<ServerSettings> {
@@ -178,6 +236,7 @@ function announce(facts: ServerFacts, settings: ServerSettings, around: Surround
     ['MicroVMs', `https://<id>.${settings.endpointSuffix}${facts.gatewayPort === 443 ? '' : `:${facts.gatewayPort}`}`],
     ['data', settings.dataDirectory],
   ];
+  if (facts.metricsPort !== undefined) rows.push(['metrics', `http://127.0.0.1:${facts.metricsPort}/metrics`]);
   if (settings.endpointMode === 'port') rows[2] = ['MicroVMs', 'https, a local port each: see "endpoint"'];
   around.out.write('Waterbear is running.\n');
   for (const [name = '', value = ''] of rows) around.out.write(`  ${name.padEnd(10)}${value}\n`);

@@ -21,6 +21,7 @@ const modelled: Partial<Record<FaultCode, Modelled>> = {
   too_large: 'ValidationException',
   not_found: 'ResourceNotFoundException',
   quota_exceeded: 'ServiceQuotaExceededException',
+  throttled: 'ThrottlingException',
   capacity_exhausted: 'InsufficientCapacityException',
 };
 
@@ -36,6 +37,12 @@ const unmodelled: Readonly<Record<string, number>> = {
   RequestEntityTooLargeException: 413,
 };
 
+/** What was sent could not be read as what it should be. */
+export class SerializationError extends Error {}
+
+/** Members of errors that are not facts in the body. */
+const apart = new Set(['message', 'retryAfterSeconds']);
+
 const json = (status: number, body: unknown, headers: Record<string, string> = {}): Answer => ({
   status,
   headers: { 'content-type': 'application/json', ...headers },
@@ -47,6 +54,13 @@ export const jsonAnswer = (status: number, body: unknown): Answer => json(status
 /** An error by its name, for what never becomes a Fault. */
 export const namedError = (name: keyof typeof unmodelled, message: string): Answer =>
   json(unmodelled[name] ?? 400, { message }, { 'x-amzn-errortype': name });
+
+/** An error by its name, with a body of its own form; when to come back, where the error knows it, is a header. */
+export function typedError(name: string, status: number, body: unknown, error?: Fault): Answer {
+  const retryAfterSeconds = error?.facts.retryAfterSeconds;
+  const later = retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) };
+  return json(status, body, { 'x-amzn-errortype': name, ...later });
+}
 
 /** An answer as bytes of HTTP/1.1, for a connection on which no request could be read; it ends the connection. */
 export function rawAnswer({ status, headers, body }: Answer, requestId: string): string {
@@ -60,16 +74,20 @@ export function rawAnswer({ status, headers, body }: Answer, requestId: string):
   return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n${body}`;
 }
 
+/** All that a client is told of a mistake of ours. */
+export const failureText = (requestId: string): string =>
+  `The request failed inside the server. Its log says more about request ${requestId}.`;
+
 /** What was thrown, in AWS's form. A 500 names the request and nothing else. */
 export function errorAnswer(error: unknown, requestId: string): Answer {
+  if (error instanceof SerializationError) return namedError('SerializationException', error.message);
   const name = isFault(error) ? modelled[error.code] : undefined;
   if (!(error instanceof Fault) || name === undefined) {
-    const message = `The request failed inside the server. Its log says more about request ${requestId}.`;
-    return json(500, { message }, { 'x-amzn-errortype': 'InternalServerException' });
+    return json(500, { message: failureText(requestId) }, { 'x-amzn-errortype': 'InternalServerException' });
   }
   const { awsError } = error.facts;
   if (typeof awsError === 'string') return namedError(awsError, error.message);
   const shape: ErrorShape = errors[name];
-  const facts = Object.entries(error.facts).filter(([fact]) => fact !== 'message' && shape.members.includes(fact));
-  return json(shape.status, { message: error.message, ...Object.fromEntries(facts) }, { 'x-amzn-errortype': name });
+  const facts = Object.entries(error.facts).filter(([fact]) => !apart.has(fact) && shape.members.includes(fact));
+  return typedError(name, shape.status, { message: error.message, ...Object.fromEntries(facts) }, error);
 }

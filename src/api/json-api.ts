@@ -6,17 +6,20 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import type { App } from '../app/create-app.ts';
 import { isFault } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
+import { printableLine } from '../lib/printable.ts';
 import { type Answer, errorAnswer, namedError, rawAnswer } from './answer.ts';
 import type { Authenticate, ReceivedRequest } from './authenticate.ts';
 import { handleExtension } from './extension/handle.ts';
+import { coreErrorAnswer } from './lambda-core/errors.ts';
 import { handleCoreOperation } from './lambda-core/handle.ts';
 import { handleOperation } from './lambda-microvms/handle.ts';
+import { tagErrorAnswer } from './lambda-microvms/tag-errors.ts';
 import { signedRequest } from './sigv4/request.ts';
 
 const maxBodyBytes = 1 << 20;
 
 export interface JsonApiDependencies {
-  app: Pick<App, 'operations' | 'coreOperations' | 'inputLimits' | 'extension'>;
+  app: Pick<App, 'operations' | 'coreOperations' | 'inputLimits' | 'throttle' | 'extension'>;
   authenticate: Authenticate;
   log: Log;
 }
@@ -37,12 +40,23 @@ export function createJsonApi(deps: JsonApiDependencies, serverFactory: (handler
   });
   api.removeAllContentTypeParsers();
   api.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  api.addHook('onResponse', async (request, reply) => {
+    const { id: requestId, method } = request;
+    const facts = {
+      requestId,
+      method,
+      path: pathOf(request),
+      status: reply.statusCode,
+      ms: Math.round(reply.elapsedTime),
+    };
+    deps.log.info('api.answered', facts);
+  });
   api.setErrorHandler((error, request, reply) => sendError(deps.log, request, reply, error));
   const handle = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     const received = receive(request);
     const answer =
       handleOperation(deps.app, deps.authenticate, received) ??
-      handleCoreOperation(deps.app, deps.authenticate, deps.log, received) ??
+      handleCoreOperation(deps.app, deps.authenticate, received) ??
       handleExtension(deps.app, deps.authenticate, received) ??
       namedError('UnknownOperationException', `There is no operation ${received.method} ${received.rawPath}.`);
     send(reply, request.id, await answer);
@@ -64,14 +78,24 @@ function send(reply: FastifyReply, requestId: string, { status, headers, body }:
   else void reply.code(status).headers(all).serializer(String).send(body);
 }
 
+/** APIs with error names of their own, by the version that their paths begin with. */
+const ownErrors: Readonly<Record<string, typeof tagErrorAnswer>> = {
+  '2017-03-31': tagErrorAnswer,
+  '2026-04-04': coreErrorAnswer,
+};
+
 function sendError(log: Log, request: FastifyRequest, reply: FastifyReply, error: unknown): void {
-  const answer = requestError(error) ?? errorAnswer(error, request.id);
-  const facts = { requestId: request.id, path: request.url, error: String(error) };
+  const [, version = ''] = request.url.split('/', 2);
+  const answer = requestError(error) ?? ownErrors[version]?.(error, request.id) ?? errorAnswer(error, request.id);
+  const facts = { requestId: request.id, path: pathOf(request), error: String(error) };
   // AWS gives a full host a 500, but nothing has failed, and whoever asks again and again must not fill the log.
   if (isFault(error, 'capacity_exhausted')) log.info('api.no_room', facts);
   else if (answer.status >= 500) log.error('api.failed', facts);
   send(reply, request.id, answer);
 }
+
+/** Without its query: presigned requests have their signature there. */
+const pathOf = ({ url }: FastifyRequest): string => printableLine(url.split('?', 1)[0] ?? '', 2_048);
 
 /** Fastify's own errors about the request itself: too large, cut short, an URL or type that cannot be read. */
 function requestError(error: unknown): Answer | undefined {

@@ -1,15 +1,18 @@
 // The four acts on a host that convergence chooses from. Each looks first whether the host has already got there (a crash
 // or a failed write may lie between act and record), and each ends by recording what is, never what was hoped for.
-import type { LaunchOrder } from '../contract/node-api.ts';
+import type { LaunchOrder, StageTimes } from '../contract/node-api.ts';
 import { Fault, isFault } from '../lib/errors.ts';
 import { fromJson } from '../store/json.ts';
 import type { MicrovmChange } from '../store/microvms.ts';
 import type { MicrovmRow } from '../store/tables.ts';
 import { changeState, ended, reasonOf } from './change-state.ts';
 import { egressOf } from './connectors.ts';
-import { type AppContext, leave } from './context.ts';
+import type { AppContext } from './context.ts';
+import { leave } from './endpoints.ts';
+import type { Act as MeasuredAct } from './metrics/stage-times.ts';
 import type { LiveMicrovm } from './microvm-index.ts';
 import { withLaunch, withSuspend } from './report.ts';
+import { logSleep, sleepRecord } from './sleep-record.ts';
 
 export type Act = (app: AppContext, vm: LiveMicrovm) => Promise<void>;
 
@@ -33,6 +36,10 @@ async function attempt<T>(app: AppContext, vm: LiveMicrovm, what: string, act: (
   }
 }
 
+function note(app: AppContext, { row }: LiveMicrovm, act: MeasuredAct, outcome: Outcome<{ stages: StageTimes }>): void {
+  if ('report' in outcome && outcome.report) app.stageMetrics.record(row.microvmId, act, outcome.report.stages);
+}
+
 function launchOrder({ microvmId, buildId, account, runHookPayload, egressConnectors }: MicrovmRow): LaunchOrder {
   const egress = egressOf(fromJson(egressConnectors));
   return {
@@ -51,6 +58,7 @@ export const launch: Act = async (app, vm) => {
     onHost(app, vm) === 'running' ? undefined : app.node.launch(order),
   );
   const nowMs = app.clock.now();
+  note(app, vm, 'launch', outcome);
   await changeState(app, vm, (row) => {
     if (row.state !== 'PENDING') return undefined;
     if ('error' in outcome) return ended(reasonOf(outcome.error), nowMs);
@@ -70,6 +78,7 @@ export const resume: Act = async (app, vm) => {
     return;
   }
   vm.wakeFault = undefined;
+  note(app, vm, 'wake', outcome);
   await changeState(app, vm, (row) =>
     isOver(row) ? undefined : running(row, withLaunch(row, 'wake', outcome.report)),
   );
@@ -78,17 +87,25 @@ export const resume: Act = async (app, vm) => {
 /** SUSPENDING. */
 export const suspend: Act = async (app, vm) => {
   const { microvmId } = vm.row;
-  if (vm.row.suspendCause === 'idle' && vm.activity !== vm.idleAtActivity) {
+  if (vm.row.suspendCause === 'idle' && vm.signs.activity !== vm.idleAtActivity) {
     // A request came while the decision was being written. Nothing has happened yet, and nothing does.
     await changeState(app, vm, (row) => (row.suspendCause === 'idle' ? backToRunning(row) : undefined));
     return;
   }
-  // No `await` between the check above and the call: a request that comes later finds SUSPENDING and waits.
-  leave(app, microvmId);
+  // Its signs have said since it became SUSPENDING that it does not run: a request that was not counted above waits.
+  leave(app, vm);
+  const record = sleepRecord(app, vm, vm.row.suspendCause ?? 'requested');
   const outcome = await attempt(app, vm, 'suspend', () =>
     onHost(app, vm) === 'asleep' ? undefined : app.node.suspend(microvmId),
   );
   if ('error' in outcome) {
+    if (app.settings.limits.suspendHookFailureEnds && isFault(outcome.error, 'hook_failed')) {
+      const stateReason = reasonOf(outcome.error);
+      await changeState(app, vm, (row) =>
+        isOver(row) ? undefined : { state: 'TERMINATING', wish: 'TERMINATED', stateReason },
+      );
+      return;
+    }
     vm.failedSuspends += 1;
     const pauseMs = Math.min(longestIdlePauseMs, 15_000 * 2 ** vm.failedSuspends);
     vm.idleRetryAtMs = app.clock.now() + pauseMs;
@@ -96,17 +113,19 @@ export const suspend: Act = async (app, vm) => {
     return;
   }
   vm.failedSuspends = 0;
+  note(app, vm, 'suspend', outcome);
   const asleep = { state: 'SUSPENDED', suspendedAtMs: app.clock.now(), stateReason: null } as const;
-  await changeState(app, vm, (row) =>
-    row.state === 'SUSPENDING' ? { ...asleep, report: withSuspend(row, outcome.report) } : undefined,
+  const row = await changeState(app, vm, (row) =>
+    row.state === 'SUSPENDING' ? { ...asleep, report: withSuspend(row, record, outcome.report) } : undefined,
   );
+  if (row) logSleep(app, vm, record);
 };
 
 /** TERMINATING. */
 export const terminate: Act = async (app, vm) => {
   const { microvmId } = vm.row;
   try {
-    leave(app, microvmId);
+    leave(app, vm);
     await app.node.terminate(microvmId);
     await changeState(app, vm, (row) =>
       row.state === 'TERMINATED' ? undefined : ended(row.stateReason ?? 'Success.', app.clock.now()),

@@ -2,7 +2,8 @@
 import { describe, Fault, isFault } from '../lib/errors.ts';
 import { changeMicrovm, findMicrovm, type MicrovmChange } from '../store/microvms.ts';
 import type { MicrovmRow } from '../store/tables.ts';
-import { type AppContext, leave } from './context.ts';
+import type { AppContext } from './context.ts';
+import { forget, leave, show } from './endpoints.ts';
 import type { LiveMicrovm } from './microvm-index.ts';
 
 /**
@@ -21,7 +22,7 @@ export async function changeState(
     const nowMs = app.clock.now();
     const row = await changeMicrovm(app.db, before, change, nowMs);
     if (row) {
-      adopt(app, vm, row, nowMs);
+      adopt(app, vm, row);
       return row;
     }
     const fresh = await findMicrovm(app.db, before.microvmId);
@@ -30,21 +31,23 @@ export async function changeState(
         what: `MicroVM ${before.microvmId} cannot go from ${before.state} to ${change.state ?? before.state}.`,
       });
     }
-    adopt(app, vm, fresh, nowMs);
+    adopt(app, vm, fresh);
   }
 }
 
-function adopt(app: AppContext, vm: LiveMicrovm, row: MicrovmRow, nowMs: number): void {
+function adopt(app: AppContext, vm: LiveMicrovm, row: MicrovmRow): void {
   const before = vm.row;
   if (row.generation <= before.generation) return;
   vm.row = row;
   if (row.state === before.state) return;
   app.log.info('microvm.state', { microvmId: row.microvmId, from: before.state, to: row.state, why: row.stateReason });
-  if (row.state === 'RUNNING') vm.lastActivityMs = nowMs;
-  if (row.state === 'TERMINATED') {
-    app.index.retire(vm);
-    leave(app, row.microvmId);
-  }
+  show(app, vm);
+  if (row.state !== 'TERMINATED') return;
+  const forgotten = app.index.retire(vm);
+  leave(app, vm);
+  app.closeEndpoint?.(row.microvmId);
+  app.stageMetrics.forget(row.microvmId);
+  if (forgotten) forget(app, forgotten);
 }
 
 /** The change that ends a MicroVM. */

@@ -1,6 +1,6 @@
 // Composes the app room: use cases, data plane and life cycle over one context.
 import type { Constraint } from '../contract/constraints.ts';
-import type { DataPlane } from '../contract/data-plane.ts';
+import type { EndpointSource } from '../contract/data-plane.ts';
 import type { OperationName, OperationTypes } from '../contract/generated/operations.ts';
 import type { CoreOperationName, CoreOperationTypes } from '../contract/lambda-core.ts';
 import { within } from '../lib/deadline.ts';
@@ -9,16 +9,18 @@ import { failInterruptedBuilds } from './build-image.ts';
 import { BuildQueue } from './build-queue.ts';
 import { finishConnectors } from './connector-work.ts';
 import type { AppContext } from './context.ts';
-import { createDataPlane } from './data-plane.ts';
 import { finishDeletions } from './deletions.ts';
 import { recordEnd } from './end-microvm.ts';
+import { createEndpointSource } from './endpoint-source.ts';
 import { createExtension, type Extension } from './extension.ts';
 import { inputLimits } from './input-limits.ts';
+import { StageMetrics } from './metrics/stage-times.ts';
 import { MicrovmIndex } from './microvm-index.ts';
 import { coreImplementations, implementations } from './operations/index.ts';
 import { recoverMicrovms } from './recovery.ts';
 import type { AppDependencies, Caller } from './settings.ts';
 import { suspendAll } from './suspend-all.ts';
+import { createThrottle, type Throttle } from './throttle.ts';
 
 type Bound<T extends { input: unknown; output: unknown }> = (caller: Caller, input: T['input']) => Promise<T['output']>;
 
@@ -31,10 +33,13 @@ export interface App {
   readonly operations: Operations;
   /** Of the API `lambda-core`: network connectors. */
   readonly coreOperations: CoreOperations;
-  readonly dataPlane: DataPlane;
+  /** For the gateway. */
+  readonly endpoints: EndpointSource;
   readonly extension: Extension;
   /** Profile-dependent bounds of input members. */
   readonly inputLimits: Readonly<Record<string, Constraint>>;
+  /** Before anything else is done for a caller who is known. */
+  readonly throttle: Throttle;
   /** Brings rows and host together. Call once, before the first request. */
   start(): Promise<void>;
   /** For SIGTERM. Nothing launches or wakes afterwards. */
@@ -48,10 +53,11 @@ export function createApp(dependencies: AppDependencies): App {
   const context: AppContext = {
     ...dependencies,
     index: new MicrovmIndex(),
+    stageMetrics: new StageMetrics(),
     builds: new BuildQueue(dependencies.settings.parallelBuilds),
     deletions: new Background('image.deletions', dependencies, () => finishDeletions(context)),
     connectors: new Background('connector.changes', dependencies, () => finishConnectors(context)),
-    leaveListeners: [],
+    watchers: [],
     closing: closing.signal,
     draining: false,
   };
@@ -59,9 +65,10 @@ export function createApp(dependencies: AppDependencies): App {
     context,
     operations: bind(context, implementations) as Operations,
     coreOperations: bind(context, coreImplementations) as CoreOperations,
-    dataPlane: createDataPlane(context),
+    endpoints: createEndpointSource(context),
     extension: createExtension(context),
     inputLimits: inputLimits(context.settings.limits),
+    throttle: createThrottle(context.settings.limits.rates, context.clock),
     async start() {
       listenForEnds(context);
       await failInterruptedBuilds(context);

@@ -1,11 +1,25 @@
 // What the AWS API has no words for: the server itself, stage times of a MicroVM, the log of a build.
+import type { Limits } from '../contract/limits.ts';
 import type { NodeStatistics } from '../contract/node-api.ts';
+import { quotasOf } from '../contract/quotas.ts';
 import type { MicrovmState } from '../contract/states.ts';
+import type { MicrovmRow } from '../store/tables.ts';
 import { requireMicrovm } from './caller-checks.ts';
 import type { AppContext } from './context.ts';
+import { type Lease, leaseEnd, leaseMicrovm } from './lease.ts';
+import { metricsText } from './metrics/metrics-text.ts';
+import { type MicrovmTraffic, trafficOf } from './metrics/microvm-traffic.ts';
 import { type MicrovmReport, readReport } from './report.ts';
 import { requireBuild } from './require-version.ts';
+import {
+  type Revoked,
+  type RevokeOrder,
+  requireServerAccount,
+  revokeTokens,
+  rotateTokenKeys,
+} from './revoke-tokens.ts';
 import type { Caller } from './settings.ts';
+import { type Signal, signalTimes } from './signal-times.ts';
 
 export interface ServerInfo {
   version: string;
@@ -14,6 +28,12 @@ export interface ServerInfo {
   driver: string;
   accelerator: string;
   architecture: string;
+  /** In force for each account. */
+  quotas: ReturnType<typeof quotasOf>;
+  /** By the `minimumMemoryInMiB` of the image. */
+  endpointLimits: Limits['endpoint'];
+  /** What keeps a MicroVM awake beside bytes that come in. */
+  idleSignals: Limits['idleSignals'];
 }
 
 export interface MicrovmFacts extends MicrovmReport {
@@ -22,13 +42,26 @@ export interface MicrovmFacts extends MicrovmReport {
   host: string;
   /** While it runs: what it takes of its host now. */
   statistics?: NodeStatistics;
+  /** While it runs: when each sign of use was last seen, as ISO 8601; absent ones were not since it began to run. */
+  lastSeen?: Partial<Record<Signal, string>>;
+  /** ISO 8601; null when no lease is in force. */
+  leasedUntil: string | null;
+  /** Since the server's start. */
+  traffic: MicrovmTraffic;
 }
 
 export interface Extension {
   info(): ServerInfo;
   microvm(caller: Caller, microvmId: string): Promise<MicrovmFacts>;
+  /** As `leaseMicrovm`. */
+  lease(caller: Caller, microvmId: string, seconds: number): Promise<Lease>;
   /** The log as text; for a build that failed before its first line, the reason. */
   buildLog(caller: Caller, buildId: string): Promise<string>;
+  /** In Prometheus's text format. For the server's own account. */
+  metrics(caller: Caller): Promise<string>;
+  revokeTokens(caller: Caller, order: RevokeOrder): Promise<Revoked>;
+  /** For the server's own account. */
+  rotateTokenKeys(caller: Caller): Promise<void>;
 }
 
 export function createExtension(app: AppContext): Extension {
@@ -36,7 +69,15 @@ export function createExtension(app: AppContext): Extension {
   return {
     info() {
       const { confinesEgress: _inside, ...host } = app.node.info();
-      return { version, profile: limits.name, region, ...host };
+      return {
+        version,
+        profile: limits.name,
+        region,
+        ...host,
+        quotas: quotasOf(limits),
+        endpointLimits: limits.endpoint,
+        idleSignals: limits.idleSignals,
+      };
     },
     async microvm(caller, microvmId) {
       const row = await requireMicrovm(app, caller, microvmId);
@@ -45,12 +86,29 @@ export function createExtension(app: AppContext): Extension {
       return {
         ...{ microvmId, state: row.state, host: row.host, ...readReport(row) },
         ...(statistics ? { statistics } : {}),
+        ...lastSeen(app, row),
+        leasedUntil: leaseEnd(row.leaseUntilMs, app.clock.now()),
+        traffic: trafficOf(app, microvmId, await app.traffic()),
       };
     },
+    lease: (caller, microvmId, seconds) => leaseMicrovm(app, caller, microvmId, seconds),
     async buildLog(caller, buildId) {
       const build = await requireBuild(app, caller, buildId);
       const log = await app.node.buildLog(buildId);
       return log === '' && build.stateReason !== null ? `${build.stateReason}\n` : log;
     },
+    async metrics(caller) {
+      requireServerAccount(app, caller);
+      return metricsText(app);
+    },
+    revokeTokens: (caller, order) => revokeTokens(app, caller, order),
+    rotateTokenKeys: (caller) => rotateTokenKeys(app, caller),
   };
+}
+
+function lastSeen(app: AppContext, { microvmId, state }: MicrovmRow): Pick<MicrovmFacts, 'lastSeen'> {
+  const vm = app.index.get(microvmId);
+  if (!vm || state !== 'RUNNING') return {};
+  const times = Object.entries(signalTimes(app, vm)).map(([name, ms]) => [name, new Date(ms).toISOString()]);
+  return { lastSeen: Object.fromEntries(times) };
 }

@@ -134,6 +134,23 @@ test('a suspend that fails leaves it RUNNING with the reason, and the idle polic
   expect((await t.get(microvmId)).stateReason).toBeUndefined();
 });
 
+test('where a failed /suspend ends it, it is terminated with the reason; other failures leave it RUNNING', async () => {
+  await using t = await testApp({ suspendHookFailureEnds: true });
+  const { microvmId } = await t.launch();
+  const input = { microvmIdentifier: microvmId };
+  t.node.failures.suspend = [new Fault('vmm_failed', { what: 'stuck' })];
+  await suspendMicrovm(t.app.context, caller, input);
+  await t.settle();
+  expect((await t.get(microvmId)).state).toBe('RUNNING');
+  const what = 'Suspend lifecycle hook returned HTTP status 500.';
+  t.node.failures.suspend = [new Fault('hook_failed', { what })];
+  await suspendMicrovm(t.app.context, caller, input);
+  await t.settle();
+  expect(await t.get(microvmId)).toMatchObject({ state: 'TERMINATED', stateReason: what });
+  expect(t.node.calls.at(-1)).toBe(`terminate ${microvmId}`);
+  expect(await kindsUsed(t, microvmId)).toEqual(['running']);
+});
+
 test('a resume that fails leaves it SUSPENDED with a reason; without a snapshot it has ended', async () => {
   await using t = await testApp();
   const { microvmId } = await t.launch();
@@ -167,7 +184,7 @@ test('a termination that fails stays TERMINATING, is charged nothing, and is tak
 test('one that ends by itself is TERMINATED with the reason of the host', async () => {
   await using t = await testApp();
   const left: string[] = [];
-  t.app.dataPlane.onLeave((id) => left.push(id));
+  t.app.endpoints.watch((event) => event.kind === 'left' && left.push(event.microvmId));
   const { microvmId } = await t.launch();
   t.node.end(microvmId, { cause: 'application_exited', what: 'Container Stopped with Exit Code: 3' });
   await t.clock.advance(0);

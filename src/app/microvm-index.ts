@@ -1,16 +1,23 @@
 // Every MicroVM that has not ended, in memory: its row as last written, and what is known only while the process lives.
+import type { WakingTime } from '../contract/data-plane.ts';
+import { Signs } from '../contract/signs.ts';
 import type { Fault } from '../lib/errors.ts';
 import type { MicrovmRow } from '../store/tables.ts';
+import { SampledSignals } from './sampled-signals.ts';
 
 export interface LiveMicrovm {
   /** Latest row; written by `changeState` and by nothing else. */
   row: MicrovmRow;
-  /** Raised by every sign of activity. */
-  activity: number;
-  /** Value of `activity` at which the idle policy decided to suspend. */
+  /** Shared with the gateway's threads, which count its requests in them. */
+  readonly signs: Signs;
+  /** Value of `signs.activity` at which the idle policy decided to suspend. */
   idleAtActivity: number;
-  inFlight: number;
-  lastActivityMs: number;
+  /** How often it woke in this server's time. */
+  wakingTimes: number;
+  /** What the gateway was told; undefined when connections to it are, or have been, dropped. */
+  waking: WakingTime | undefined;
+  /** Of the waking time it is in, or was in last. */
+  sampled: SampledSignals;
   /** The act under way. */
   worker: Promise<void> | undefined;
   /** The wake under way, however many requests wait for it. */
@@ -29,16 +36,16 @@ const endedKept = 1000;
 
 export class MicrovmIndex {
   readonly #byId = new Map<string, LiveMicrovm>();
-  readonly #byHost = new Map<string, LiveMicrovm>();
   readonly #ended: LiveMicrovm[] = [];
 
-  add(row: MicrovmRow, nowMs: number): LiveMicrovm {
+  add(row: MicrovmRow): LiveMicrovm {
     const vm: LiveMicrovm = {
       row,
-      activity: 0,
+      signs: new Signs(),
       idleAtActivity: 0,
-      inFlight: 0,
-      lastActivityMs: nowMs,
+      wakingTimes: 0,
+      waking: undefined,
+      sampled: new SampledSignals(row.startedAtMs),
       worker: undefined,
       wake: undefined,
       wakeFault: undefined,
@@ -47,7 +54,6 @@ export class MicrovmIndex {
       failedSuspends: 0,
     };
     this.#byId.set(row.microvmId, vm);
-    this.#byHost.set(row.host, vm);
     return vm;
   }
 
@@ -56,20 +62,19 @@ export class MicrovmIndex {
     return this.#byId.get(microvmId);
   }
 
-  /** Finds those that ended lately, too. */
-  byHost(host: string): LiveMicrovm | undefined {
-    return this.#byHost.get(host);
-  }
-
   all(): LiveMicrovm[] {
     return [...this.#byId.values()];
   }
 
-  /** To be called when it has ended; its host stays known for a while. */
-  retire(vm: LiveMicrovm): void {
+  /** Those that ended lately, too. */
+  known(): LiveMicrovm[] {
+    return [...this.#ended, ...this.#byId.values()];
+  }
+
+  /** To be called when it has ended; its host stays known for a while. Returns the one that is forgotten in its place. */
+  retire(vm: LiveMicrovm): LiveMicrovm | undefined {
     this.#byId.delete(vm.row.microvmId);
     this.#ended.push(vm);
-    const oldest = this.#ended.length > endedKept ? this.#ended.shift() : undefined;
-    if (oldest) this.#byHost.delete(oldest.row.host);
+    return this.#ended.length > endedKept ? this.#ended.shift() : undefined;
   }
 }

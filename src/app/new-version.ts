@@ -52,11 +52,8 @@ export async function checkBuildRoom(app: AppContext, trx: Database, account: st
   if (app.draining) throw new Fault('capacity_exhausted', { what: 'This server is being stopped.' });
   const { maxOpenBuilds } = app.settings.limits;
   if ((await listOpenBuilds(trx, account)).length < maxOpenBuilds) return;
-  throw quotaExceeded(
-    'concurrent-microvm-image-builds',
-    'microvm-image-build',
-    `The limit of ${maxOpenBuilds} concurrent builds is reached. Wait for one.`,
-  );
+  const what = `The account has ${maxOpenBuilds} builds that wait or run, which is the limit of concurrent builds. Wait for one, or raise --quota concurrent-builds.`;
+  throw quotaExceeded({ quotaCode: 'concurrent-microvm-image-builds', resourceType: 'microvm-image-build', what });
 }
 
 /** Rejects with `capacity_exhausted` when the host could not begin such a build now. */

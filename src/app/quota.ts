@@ -8,5 +8,13 @@ export type QuotaCode =
   | 'concurrent-microvm-image-builds'
   | 'network-connectors';
 
-export const quotaExceeded = (quotaCode: QuotaCode, resourceType: string, what: string): Fault =>
-  new Fault('quota_exceeded', { what, serviceCode: 'lambda', quotaCode, resourceType });
+export interface ExceededQuota {
+  quotaCode: QuotaCode;
+  resourceType: string;
+  /** What the limit is of, where that is one resource. */
+  resourceId?: string;
+  what: string;
+}
+
+export const quotaExceeded = (exceeded: ExceededQuota): Fault =>
+  new Fault('quota_exceeded', { ...exceeded, serviceCode: 'lambda' });

@@ -5,6 +5,8 @@ import type { MicrovmRow } from '../store/tables.ts';
 import { changeState, ended } from './change-state.ts';
 import type { AppContext } from './context.ts';
 import { converge } from './convergence.ts';
+import { addEndpoint } from './endpoints.ts';
+import { withSuspend } from './report.ts';
 
 const lost = 'The host process restarted, and this MicroVM had no snapshot to continue from.';
 const fellBack = 'The host process restarted; this MicroVM continues from its last snapshot.';
@@ -13,7 +15,7 @@ const fellBack = 'The host process restarted; this MicroVM continues from its la
 export async function recoverMicrovms(app: AppContext): Promise<void> {
   const onHost = new Map(app.node.list().map((vm) => [vm.microvmId, vm.state]));
   for (const row of await listLiveMicrovms(app.db)) {
-    const vm = app.index.add(row, app.clock.now());
+    const vm = addEndpoint(app, row);
     // Two steps at most: RUNNING becomes SUSPENDED by way of SUSPENDING.
     for (let step = 0; step < 2; step++) {
       await changeState(app, vm, (now) => correction(now, onHost.get(row.microvmId), app.clock.now()));
@@ -49,5 +51,6 @@ function correction(
   if (row.state === 'SUSPENDED') return row.wish === 'RUNNING' ? { wish: 'SUSPENDED' } : undefined;
   const asleep = { wish: 'SUSPENDED', stateReason: fellBack, suspendCause: 'shutdown', suspendedAtMs: nowMs } as const;
   if (row.state === 'RUNNING') return { ...asleep, state: 'SUSPENDING' };
-  return { ...asleep, state: 'SUSPENDED', launchedAtMs: row.launchedAtMs ?? nowMs };
+  const report = withSuspend(row, { cause: 'restart', at: new Date(nowMs).toISOString() });
+  return { ...asleep, report, state: 'SUSPENDED', launchedAtMs: row.launchedAtMs ?? nowMs };
 }

@@ -7,21 +7,19 @@ import { listMicrovmImageBuilds } from './operations/list-microvm-image-builds.t
 import { runMicrovm } from './operations/run-microvm.ts';
 import { caller, demoArn, imageRequest, testApp } from './testing/test-app.ts';
 
-const never = new AbortController().signal;
-
 test('after suspendAll the next server finds everything asleep, and requests wake it even without a policy', async () => {
   await using t = await testApp();
   const { microvmId } = await t.launch();
   await t.app.suspendAll(1000);
   expect((await t.get(microvmId)).state).toBe('SUSPENDED');
-  await expect(t.app.dataPlane.awake(microvmId, never)).rejects.toMatchObject({ code: 'aborted' });
+  await expect(t.app.endpoints.awake(microvmId)).rejects.toMatchObject({ code: 'aborted' });
   await expect(runMicrovm(t.app.context, caller, { imageIdentifier: demoArn })).rejects.toMatchObject({
     code: 'capacity_exhausted',
   });
   const next = t.restart();
   await next.start();
   expect((await t.get(microvmId)).state).toBe('SUSPENDED');
-  await next.dataPlane.awake(microvmId, never);
+  await next.endpoints.awake(microvmId);
   expect((await t.get(microvmId)).state).toBe('RUNNING');
 });
 
@@ -63,7 +61,7 @@ test.each(['RUNNING', 'SUSPENDING'] as const)('a row that says %s while the host
     state: 'SUSPENDED',
     stateReason: expect.stringContaining('last snapshot'),
   });
-  await next.dataPlane.awake(microvmId, never);
+  await next.endpoints.awake(microvmId);
 });
 
 test('a row that says SUSPENDING while the host runs it is RUNNING again', async () => {

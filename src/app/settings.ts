@@ -3,7 +3,8 @@
 import type { Limits } from '../contract/limits.ts';
 import type { NodeClient } from '../contract/node-api.ts';
 import type { ObjectStore } from '../contract/object-store.ts';
-import type { TokenOrder } from '../contract/token-claims.ts';
+import type { TokenOrder, TokenRevoker } from '../contract/token-claims.ts';
+import type { Traffic } from '../contract/traffic.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
 import type { Database } from '../store/tables.ts';
@@ -12,6 +13,8 @@ export interface AppSettings {
   /** In ARNs and in the guest's environment. */
   region: string;
   version: string;
+  /** The server's own account: it alone may ask for and do what concerns all accounts. */
+  account: string;
   limits: Limits;
   /** Hosts are `<uuid>.<hostSuffix>`. */
   hostSuffix: string;
@@ -20,8 +23,6 @@ export interface AppSettings {
   maxArchiveBytes: number;
   /** Builds under way at a time; further ones wait as PENDING. */
   parallelBuilds: number;
-  /** How long a request to a MicroVM that is not running waits. */
-  wakeDeadlineMs: number;
 }
 
 export interface AppDependencies {
@@ -32,8 +33,13 @@ export interface AppDependencies {
   log: Log;
   settings: AppSettings;
   mintToken(order: TokenOrder): Promise<string>;
+  tokens: TokenRevoker;
+  /** What the gateway has counted so far. */
+  traffic(): Promise<Traffic>;
   /** Called before a MicroVM is written down, where its endpoint has to be opened first. */
   openEndpoint?(microvmId: string): Promise<void>;
+  /** Gives it back: the MicroVM has ended, or was never written down. Never throws. */
+  closeEndpoint?(microvmId: string): void;
   /** The `endpoint` member of answers; the bare host when absent. */
   endpointOf?(microvmId: string, host: string): string;
 }

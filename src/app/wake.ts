@@ -27,12 +27,14 @@ async function wakeOnce(app: AppContext, vm: LiveMicrovm): Promise<void> {
   if (vm.wakeFault) throw vm.wakeFault;
 }
 
-/** Rejects as `DataPlane.awake` does. */
+/** Resolves when it runs, waking it if it may be woken. Rejects as `DataPlane.awake` does. */
 export async function awake(app: AppContext, vm: LiveMicrovm): Promise<void> {
   for (;;) {
     const { state, generation, launchedAtMs } = vm.row;
     switch (state) {
       case 'RUNNING':
+        // Between its end on the host and the record of it.
+        if (!vm.signs.runs) throw refused(vm, 'is ending');
         return;
       case 'PENDING':
         // A resume is waited for in either profile.

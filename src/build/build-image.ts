@@ -1,14 +1,15 @@
-// From a zip to an image: extract, build the container, make the root disk, boot it, wait until it is ready, snapshot it running.
+// From a zip to an image: extract, build the container, make the root disk, boot it, wait until it is ready, snapshot it running,
+// and look whether what is restored from that works.
 import { mkdir, rename, rm } from 'node:fs/promises';
 import type { BuildOrder, BuildOutcome, BuildReasonCode } from '../contract/node-api.ts';
-import { pause } from '../lib/deadline.ts';
 import { Fault, isFault } from '../lib/errors.ts';
 import { startStopwatch } from '../lib/stopwatch.ts';
-import type { SlotPool } from '../net/slot.ts';
-import type { AppPlan, Driver, Machine, MachineEnd } from '../vmm/driver.ts';
+import type { AppPlan } from '../vmm/driver.ts';
+import { type BuildVmTools, watched, withBuildVm } from './build-vm.ts';
 import { guestEnvironment } from './guest-environment.ts';
 import { writeImageRecord } from './image-record.ts';
-import { type Readiness, untilReady } from './readiness.ts';
+import { untilReady } from './readiness.ts';
+import { validateImage } from './validation.ts';
 
 export interface ContainerOrder {
   archivePath: string;
@@ -31,19 +32,13 @@ export interface Builder {
   ): Promise<{ rootDisk: string; plan: AppPlan; codeInstallBytes: number }>;
 }
 
-export interface BuildTools {
+export interface BuildTools extends BuildVmTools {
   builder: Builder;
-  driver: Driver;
-  /** Absent where VMs have no network of their own (the fake driver). */
-  slots: SlotPool | undefined;
   /** Whether RUN steps on the host get the network that guests have; otherwise they have none. */
   runStepsOnline: boolean;
-  readiness: Readiness;
-  /** Short path for the sockets of one VM; empty or absent. */
-  runDirectory: string;
 }
 
-/** Makes the image at `target`, whole or not at all. Rejects with `build_failed`. */
+/** Makes the image at `target`, whole and validated or not at all. Rejects with `build_failed`, or `aborted` on `signal`. */
 export async function buildImage(
   tools: BuildTools,
   order: BuildOrder,
@@ -63,11 +58,16 @@ export async function buildImage(
     stopwatch.lap('container');
     const environment = { ...built.plan.environment, ...guestEnvironment(order), ...order.environment };
     const plan = { ...built.plan, environment, allCapabilities: order.allCapabilities };
-    const sizes = await initialize(tools, order, { ...built, plan }, aside, onLog, signal).catch((error: unknown) => {
+    const snapshot = async (): ReturnType<typeof initialize> => {
+      const sizes = await initialize(tools, order, { ...built, plan }, aside, onLog, signal);
+      stopwatch.lap('initialize');
+      await writeImageRecord(aside, order, sizes.memoryBytes);
+      if (await validateImage(tools, order, aside, workDirectory, onLog, signal)) stopwatch.lap('validate');
+      return sizes;
+    };
+    const sizes = await snapshot().catch((error: unknown) => {
       throw withInstalled(asBuildFailure(error), built.codeInstallBytes);
     });
-    stopwatch.lap('initialize');
-    await writeImageRecord(aside, order, sizes.memoryBytes);
     await rename(aside, target);
     return {
       memorySnapshotBytes: sizes.memoryBytes,
@@ -76,7 +76,8 @@ export async function buildImage(
       stages: stopwatch.stages(),
     };
   } catch (error) {
-    throw asBuildFailure(error);
+    // Its VMs are ended by the signal, and what fails by that says nothing of the build.
+    throw signal?.aborted ? new Fault('aborted', { what: 'The build' }, error) : asBuildFailure(error);
   } finally {
     for (const directory of [aside, workDirectory]) await rm(directory, { recursive: true, force: true });
   }
@@ -109,56 +110,30 @@ async function initialize(
   onLog: (text: string) => void,
   signal: AbortSignal | undefined,
 ): Promise<{ memoryBytes: number; diskBytes: number }> {
-  const slot = await tools.slots?.acquire(signal);
-  try {
-    onLog('--- starting the application in a MicroVM\n');
-    const machine = await tools.driver.boot({
-      runDirectory: tools.runDirectory,
-      image,
-      size: { memoryMib: order.memoryMib, vcpus: order.vcpus },
-      rootDisk: built.rootDisk,
-      ...(slot ? { wire: slot } : {}),
-      onConsole: (text) => onLog(text.toString('utf8')),
-      ...(signal ? { signal } : {}),
-    });
-    try {
-      await unlessItEnds(machine, async () => {
+  const { driver, slots, readiness, runDirectory } = tools;
+  onLog('--- starting the application in a MicroVM\n');
+  const boot = {
+    runDirectory,
+    image,
+    size: { memoryMib: order.memoryMib, vcpus: order.vcpus },
+    rootDisk: built.rootDisk,
+    onConsole: (text: Buffer): void => onLog(text.toString('utf8')),
+    ...(signal ? { signal } : {}),
+  };
+  return withBuildVm(
+    slots,
+    (wire) => driver.boot({ ...boot, ...wire }),
+    async (machine) => {
+      const untilItMayBeSaved = async (): Promise<void> => {
         await machine.guest.start(built.plan);
-        await untilReady(machine.guest, order.hooks, tools.readiness, onLog, signal);
-      });
+        await untilReady(machine.guest, order.hooks, readiness, onLog, signal);
+      };
+      await watched(machine, 'ready', untilItMayBeSaved, signal);
       onLog('--- taking the snapshot\n');
-      return await machine.saveImage();
-    } finally {
-      await machine.kill();
-    }
-  } finally {
-    await slot?.release();
-  }
-}
-
-/** Runs `work`, but fails at once when the VM or its application ends first. */
-async function unlessItEnds(machine: Machine, work: () => Promise<void>): Promise<void> {
-  const ended = machine.ended.then((end: MachineEnd) => {
-    const reason: BuildReasonCode =
-      end.cause === 'application_exited' ? 'APPLICATION_EXITED' : 'INTERNAL_PLATFORM_ERROR';
-    throw new Fault('build_failed', { reason, what: `${end.what} Before it was ready.${lastWords(end.consoleTail)}` });
-  });
-  ended.catch(() => {});
-  const working = work();
-  working.catch(() => {});
-  try {
-    await Promise.race([working, ended]);
-  } catch (error) {
-    // A guest that ends makes calls to it fail a moment before its end is known: let the end speak.
-    if (!isFault(error, 'guest_failed')) throw error;
-    await Promise.race([ended, pause(500)]);
-    throw error;
-  }
-}
-
-function lastWords(consoleTail: string): string {
-  const lines = consoleTail.trim().split('\n').slice(-5).join('\n');
-  return lines ? ` Its last output was:\n${lines}` : '';
+      return machine.saveImage();
+    },
+    signal,
+  );
 }
 
 /** The container stays built, whatever its application does then: its size is told with the failure. */

@@ -1,5 +1,5 @@
 // When is a started application ready to be snapshotted? When `/ready` says 200; without that hook, when it listens on 8080, or after a grace period.
-import type { HookPlan } from '../contract/node-api.ts';
+import type { BuildReasonCode, HookPlan } from '../contract/node-api.ts';
 import { pause } from '../lib/deadline.ts';
 import { Fault, isFault } from '../lib/errors.ts';
 import type { Guest } from '../vmm/driver.ts';
@@ -15,18 +15,13 @@ const defaultPort = 8080;
 
 export async function untilReady(
   guest: Guest,
-  hooks: HookPlan,
+  { port, readySeconds: seconds }: HookPlan,
   readiness: Readiness,
   onLog: (text: string) => void,
   signal?: AbortSignal,
 ): Promise<void> {
-  if (hooks.readySeconds !== undefined) {
-    return pollHook(
-      guest,
-      { name: 'ready', port: hooks.port ?? defaultPort, seconds: hooks.readySeconds },
-      readiness,
-      signal,
-    );
+  if (seconds !== undefined && port !== undefined) {
+    return pollHook(guest, { name: 'ready', port, seconds }, readiness, onLog, signal);
   }
   const end = performance.now() + readiness.graceMs;
   while (!(await guest.listening(defaultPort))) {
@@ -40,43 +35,60 @@ export async function untilReady(
   }
 }
 
-/** Polls a build hook: 200 is success, 503 and a port that does not answer yet mean "later", anything else fails. Reference d.3. */
+export interface BuildHook {
+  name: 'ready' | 'validate';
+  port: number;
+  /** From the first attempt to the last answer. */
+  seconds: number;
+}
+
+const reasons: Record<BuildHook['name'], BuildReasonCode> = {
+  ready: 'READY_HOOK_FAILED',
+  validate: 'VALIDATE_HOOK_FAILED',
+};
+
+/** Resolves at 200. 503 and a port that gives no HTTP answer mean "later"; anything else fails at once. Reference d.3, texts of c.8. */
 export async function pollHook(
-  guest: Guest,
-  hook: { name: 'ready' | 'validate'; port: number; seconds: number },
-  readiness: Readiness,
+  guest: Pick<Guest, 'hook'>,
+  hook: BuildHook,
+  readiness: Pick<Readiness, 'intervalMs'>,
+  onLog: (text: string) => void,
   signal?: AbortSignal,
 ): Promise<void> {
   const title = hook.name === 'ready' ? 'Ready' : 'Validate';
-  const reason = hook.name === 'ready' ? 'READY_HOOK_FAILED' : 'VALIDATE_HOOK_FAILED';
+  const failed = (what: string): Fault => new Fault('build_failed', { reason: reasons[hook.name], what });
   const end = performance.now() + hook.seconds * 1000;
-  const timedOut = (): Fault =>
-    new Fault('build_failed', {
-      reason,
-      what: `${title} hook invocation timed out after ${isoDuration(hook.seconds)}`,
-    });
+  let said = '';
   for (;;) {
     const left = Math.ceil(end - performance.now());
-    if (left <= 0) throw timedOut();
-    const status = await ask(guest, hook, left);
-    if (status === 200) return;
-    if (status !== 503) {
-      const kind = status < 500 ? 'client' : 'server';
-      throw new Fault('build_failed', { reason, what: `${title} hook check failed: ${kind} error (HTTP ${status})` });
+    if (left <= 0) throw failed(`${title} hook invocation timed out after ${isoDuration(hook.seconds)}`);
+    const answer = await ask(guest, hook, left);
+    const outcome = typeof answer === 'number' ? `HTTP ${answer}` : answer;
+    // An application may be asked for an hour: what it says again is not news.
+    if (outcome !== said) onLog(`--- the ${hook.name} hook on port ${hook.port}: ${outcome}\n`);
+    said = outcome;
+    if (answer === 200) return;
+    if (typeof answer === 'number' && answer !== 503) {
+      throw failed(`${title} hook check failed: ${kindOf(answer)} (HTTP ${answer})`);
     }
     await pause(readiness.intervalMs, signal);
   }
 }
 
-async function ask(guest: Guest, hook: { name: string; port: number }, timeoutMs: number): Promise<number> {
+/** The status, or why there was none. */
+async function ask(guest: Pick<Guest, 'hook'>, hook: BuildHook, timeoutMs: number): Promise<number | string> {
   try {
     return await guest.hook(hook.port, hook.name, undefined, timeoutMs);
   } catch (error) {
-    // Nothing listens yet, or one attempt took too long: both are "later".
     if (isFault(error, 'deadline_exceeded') || (isFault(error, 'guest_failed') && error.facts.guestCode !== undefined))
-      return 503;
+      return error.message;
     throw error;
   }
+}
+
+function kindOf(status: number): string {
+  if (status >= 500) return 'server error';
+  return status >= 400 ? 'client error' : 'an answer other than 200';
 }
 
 /** `PT5M`, `PT30S`, `PT1M30S`: the form AWS has in its reasons. */

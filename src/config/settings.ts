@@ -2,6 +2,8 @@
 import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { Fault } from '../lib/errors.ts';
+import { idleSignalSetting } from './idle-signals.ts';
+import { quotaSetting } from './quotas.ts';
 
 const port = z.number().int().min(0).max(65535);
 const absolutePath = z.string().refine(isAbsolute, 'must be an absolute path');
@@ -18,9 +20,15 @@ const schema = z
     apiPort: port.default(9100),
     /** 443 lets `endpoint` work as a bare host name; with any other port the value carries it. 0 picks a free one. */
     gatewayPort: port.default(443),
+    /** Threads that serve the endpoints of MicroVMs. */
+    gatewayThreads: z.number().int().min(1).max(64).default(1),
     driver: z.enum(['qemu', 'fake']).default('qemu'),
     accelerator: z.enum(['auto', 'tcg', 'kvm']).default('auto'),
     profile: z.enum(['open', 'aws']).default('open'),
+    /** What keeps a MicroVM awake beside bytes that come in, instead of what the profile has: `requests`, `lease`, `cpu=10` … */
+    idleSignals: z.array(idleSignalSetting).min(1).max(16).optional(),
+    /** `NAME=VALUE`: quotas of an account that differ from the profile's. The last one of a name counts. */
+    quotas: z.array(quotaSetting).max(256).default([]),
     /** `host`: one host name per MicroVM below the suffix. `port`: one loopback port each. */
     endpointMode: z.enum(['host', 'port']).default('host'),
     endpointSuffix: z
@@ -69,6 +77,12 @@ const schema = z
     parallelLaunches: z.number().int().min(1).max(1024).optional(),
     /** Network slots prepared ahead. */
     preparedSlots: z.number().int().min(1).max(64).default(3),
+    /** Age at which the key that seals endpoint tokens is replaced. Tokens of earlier keys stay valid until they expire. */
+    tokenKeyHours: z.number().int().min(1).max(87_600).default(720),
+    /** File that gets a line of JSON for every request to a MicroVM; `-` is standard output. None without it. */
+    accessLog: z.union([z.literal('-'), absolutePath]).optional(),
+    /** Port on 127.0.0.1 that serves metrics without a signature. None without it; 0 picks a free one. */
+    metricsPort: port.optional(),
     /** On the way down: how long sleeping all MicroVMs may take. */
     shutdownMs: z.number().int().positive().default(60_000),
   })

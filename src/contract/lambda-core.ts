@@ -187,6 +187,7 @@ export const coreErrors = {
   ResourceConflictException: { status: 409, members: ['Type', 'message'] },
   ResourceNotFoundException: { status: 404, members: ['Type', 'Message'] },
   ServiceException: { status: 500, members: ['Type', 'Message'] },
+  TooManyRequestsException: { status: 429, members: ['Type', 'message', 'Reason', 'retryAfterSeconds'] },
 } as const satisfies Record<string, ErrorShape>;
 
 const connectorArn = String.raw`arn:aws[a-zA-Z-]*:lambda:[a-z0-9-]+:\d{12}:network-connector:[a-zA-Z0-9-_]+(:[1-9][0-9]*)?`;

@@ -10,6 +10,49 @@ export interface GuestSize {
   diskMib: number;
 }
 
+/** Of the endpoint of one MicroVM. Reference f.8. */
+export interface EndpointLimits {
+  /** Both directions together; what is over it waits. */
+  readonly bytesPerSecond: Rate;
+  /** What is over it is refused. */
+  readonly requestsPerSecond: Rate;
+  /** Of clients, at once; what is over it is refused. */
+  readonly connections: Rate;
+}
+
+/** What keeps a MicroVM awake beside bytes that come in at its endpoint. AWS knows none of them (reference e.3). */
+export interface IdleSignals {
+  /** Requests, connections and shells that are open. */
+  readonly requests: boolean;
+  /** A lease that a caller took. */
+  readonly lease: boolean;
+  /** What the guest takes of the host's processors, in percent of one, smoothed; it counts from here on. Absent: never. */
+  readonly cpuPercent?: number;
+  /** What the guest sends between two looks (5 s apart at most); it counts from here on. Absent: never. */
+  readonly outboundBytes?: number;
+}
+
+/** A number, per second or at once. */
+export type Rate = number | 'unlimited';
+
+/** Requests per second of one account, and as many at once. */
+export const rateNames = [
+  /** RunMicrovm and ResumeMicrovm together. */
+  'run-per-second',
+  'suspend-per-second',
+  'terminate-per-second',
+  /** GetMicrovm. */
+  'get-per-second',
+  'auth-token-per-second',
+  'shell-auth-token-per-second',
+  /** Each other operation that only reads, for itself. */
+  'read-per-second',
+  /** Each other operation that changes something, for itself. */
+  'write-per-second',
+] as const;
+
+export type RateName = (typeof rateNames)[number];
+
 export interface Limits {
   name: 'open' | 'aws';
   minIdleSeconds: number;
@@ -20,13 +63,14 @@ export interface Limits {
   maxTokenMinutes: number;
   /** Whether a request to a PENDING MicroVM waits; otherwise it is answered 502. */
   holdWhilePending: boolean;
-  /** Whether an open request counts as activity although no bytes come in. */
-  inFlightIsActivity: boolean;
+  idleSignals: IdleSignals;
   /** Whether ARM_64 is taken as "the architecture of this host", and X86_64 exists. */
   anyArchitecture: boolean;
   /** For hooks that are enabled without a timeout: `/ready` and `/validate`, and the other four. */
   imageHookSeconds: number;
   microvmHookSeconds: number;
+  /** Whether a MicroVM whose `/suspend` fails is ended; otherwise it runs on. */
+  suspendHookFailureEnds: boolean;
   maxImages: number;
   maxOpenBuilds: number;
   /** Of one image. */
@@ -34,8 +78,11 @@ export interface Limits {
   maxConnectors: number;
   /** Configured memory of all MicroVMs of an account that have not ended. */
   maxMemoryMib: number;
+  rates: Readonly<Record<RateName, Rate>>;
   /** Whether an older version launches while a newer one is built, or has failed. */
   launchWhileUpdating: boolean;
   /** What the guest gets, by the `minimumMemoryInMiB` that may be asked for. */
   sizes: Readonly<Record<number, GuestSize>>;
+  /** By the same. */
+  endpoint: Readonly<Record<number, EndpointLimits>>;
 }

@@ -1,7 +1,5 @@
 // What the control plane asks of one host. In one process `main` hands `app` an object; later the same calls travel over HTTP.
 // All times are milliseconds, all sizes bytes unless the name says otherwise.
-import type { Duplex } from 'node:stream';
-import type { StreamTarget } from './shell-frames.ts';
 
 /** Build failure reasons of reference c.8 plus the observed free-text ones (`code` absent there). */
 export type BuildReasonCode =
@@ -109,6 +107,12 @@ export interface EndReason {
   what: string;
 }
 
+/** Where the agent of a running guest passes bytes on to its application (docs/guest-protocol.md). */
+export interface RelayAddress {
+  host: string;
+  port: number;
+}
+
 /** What really exists on the host, from its own files and processes. */
 export interface NodeMicrovm {
   microvmId: string;
@@ -116,10 +120,17 @@ export interface NodeMicrovm {
   state: 'running' | 'asleep';
 }
 
-/** What a running MicroVM takes of its host. */
-export interface NodeStatistics {
+/** What the process of a VM takes of its host. */
+export interface ProcessStatistics {
   residentBytes: number;
+  /** Since its start. */
   cpuMs: number;
+}
+
+/** What a running MicroVM takes of its host. Counted by the host, from its last wake on: the guest can raise these numbers, not lower them. */
+export interface NodeStatistics extends ProcessStatistics {
+  /** What left the guest's network: connections of its own, answers, questions to the resolver. 0 where it has none. */
+  sentBytes: number;
 }
 
 export interface NodeInfo {
@@ -162,11 +173,11 @@ export interface NodeClient {
   resume(microvmId: string): Promise<LaunchReport>;
   /** Calls `/terminate` if it runs and the hook is enabled, ends it, removes its files, gives back its room. Idempotent. */
   terminate(microvmId: string): Promise<void>;
-  /** A byte stream to 127.0.0.1:port inside a running MicroVM, or to a shell. Rejects with `guest_failed` when nothing listens. */
-  open(microvmId: string, target: StreamTarget, signal?: AbortSignal): Promise<Duplex>;
+  /** Undefined while it does not run. Each time it wakes, the address is another one; the old one may become another MicroVM's. */
+  relayOf(microvmId: string): RelayAddress | undefined;
   /** Undefined while it sleeps. */
   statistics(microvmId: string): Promise<NodeStatistics | undefined>;
-  /** Tells about every MicroVM that ended without `terminate` having been called. */
+  /** Tells about every MicroVM that ended without `terminate` having been called, before its relay's address can become another's. */
   onEnded(listener: (microvmId: string, reason: EndReason) => void): void;
   /** What exists now. */
   list(): NodeMicrovm[];

@@ -1,21 +1,23 @@
 // The door: which MicroVM a request is for, and whether it may go there. Nothing is woken before this says yes.
-import type { IncomingMessage } from 'node:http';
-import { TLSSocket } from 'node:tls';
 import type { DataPlane } from '../contract/data-plane.ts';
+import type { StreamTarget } from '../contract/shell-frames.ts';
 import type { TokenClaims } from '../contract/token-claims.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { ClientStream } from './client-stream.ts';
 import type { Credentials } from './credentials.ts';
 import type { Refusal } from './refusal.ts';
-import { allowsPort, type Tokens } from './token.ts';
+import { allowsPort, type TokenReader } from './token.ts';
 
 export interface Admission {
   microvmId: string;
-  port: number;
+  target: StreamTarget;
+  /** Of the token that opened the door. */
+  claims: TokenClaims;
 }
 
 export interface Door {
   dataPlane: DataPlane;
-  tokens: Tokens;
+  tokens: Pick<TokenReader, 'read'>;
   clock: Clock;
   suffix: string;
 }
@@ -23,56 +25,64 @@ export interface Door {
 /** What a listener serves: all hosts of the suffix, or one MicroVM under a loopback name. */
 export type Scope = { microvmId: string } | 'suffix';
 
-const loopbackNames = new Set(['localhost', '127.0.0.1', '[::1]']);
-
-/** Order: host, token, port. */
-export async function admit(
-  door: Door,
-  req: IncomingMessage,
-  scope: Scope,
-  credentials: Credentials,
-): Promise<Admission | Refusal> {
-  if (!req.url?.startsWith('/')) return 'malformed_request';
-  const place = locate(door, req, scope);
-  if (typeof place === 'string') return place;
-  const claims = await door.tokens.read(credentials.token, place.microvmId, door.clock.now());
-  if (!claims) return 'token_missing';
-  if (!isForHost(claims, place)) return 'token_missing';
-  if (claims.shell) return 'shell_only';
-  if (credentials.port === 'malformed') return 'port_malformed';
-  if (!allowsPort(claims, credentials.port)) return 'port_denied';
-  return { microvmId: place.microvmId, port: credentials.port };
+/** Of a WebSocket. */
+export interface Handshake {
+  /** `Sec-WebSocket-Key`; undefined when the handshake is not one of RFC 6455. */
+  key: string | undefined;
 }
 
-/** The MicroVM whose shell a request may open; undefined for everything else, which goes through `admit`. */
-export async function admitToShell(
-  door: Door,
-  req: IncomingMessage,
-  scope: Scope,
-  { token, port }: Credentials,
-): Promise<string | undefined> {
-  if (!/^\/(shell)?(\?|$)/.test(req.url ?? '') || port === 'malformed') return undefined;
-  const place = locate(door, req, scope);
-  if (typeof place === 'string') return undefined;
-  const claims = await door.tokens.read(token, place.microvmId, door.clock.now());
-  if (!claims?.shell || !isForHost(claims, place)) return undefined;
-  return place.microvmId;
-}
-
-interface Place {
+interface Destination {
   microvmId: string;
   host?: string;
 }
 
-const isForHost = (claims: TokenClaims, { host }: Place): boolean =>
-  claims.host === undefined || host === undefined || claims.host === host;
+const loopbackNames = new Set(['localhost', '127.0.0.1', '[::1]']);
+/** RFC 9110, 9.1 and RFC 3986, 3.3; what is neither would be cut off or sent on differently by whoever comes next. */
+const pathPattern = /^\/[\x21-\x7e\x80-\xff]*$/;
+/** Both are reported to work. Reference g. */
+const shellPathPattern = /^\/(shell)?(\?|$)/;
 
-function locate(door: Door, req: IncomingMessage, scope: Scope): Place | Refusal {
-  const host = bareHost(req.headers.host);
+/** Order: form, host, token, port. At once when the token was seen before. */
+export function admit(
+  door: Door,
+  client: ClientStream,
+  scope: Scope,
+  credentials: Credentials,
+  handshake: Handshake | undefined,
+): Admission | Refusal | Promise<Admission | Refusal> {
+  if (!pathPattern.test(client.path) || client.head.expectsOther) return 'malformed_request';
+  const to = locate(door, client, scope);
+  if (typeof to === 'string') return to;
+  const claims = door.tokens.read(credentials.token, to.microvmId, door.clock.now());
+  const judge = (read: TokenClaims | undefined): Admission | Refusal => {
+    if (!read) return 'token_missing';
+    if (read.host !== undefined && to.host !== undefined && read.host !== to.host) return 'token_missing';
+    const target = targetOf(read, client, credentials, handshake);
+    return typeof target === 'object' ? { microvmId: to.microvmId, claims: read, ...target } : target;
+  };
+  return claims instanceof Promise ? claims.then(judge) : judge(claims);
+}
+
+function targetOf(
+  claims: TokenClaims,
+  { path }: ClientStream,
+  { port }: Credentials,
+  handshake: Handshake | undefined,
+): Pick<Admission, 'target'> | Refusal {
+  if (claims.shell) {
+    if (!handshake || port === 'malformed' || !shellPathPattern.test(path)) return 'shell_only';
+    return handshake.key === undefined ? 'malformed_request' : { target: 'shell' };
+  }
+  if (port === 'malformed') return 'port_malformed';
+  return allowsPort(claims, port) ? { target: port } : 'port_denied';
+}
+
+function locate(door: Door, client: ClientStream, scope: Scope): Destination | Refusal {
+  const host = bareHost(client.head.host);
   if (host === undefined) return 'malformed_request';
-  const serverName = req.socket instanceof TLSSocket ? req.socket.servername : undefined;
+  const { serverName } = client;
   // Clients that connect to an address send no server name.
-  if (typeof serverName === 'string' && serverName !== '' && serverName.toLowerCase() !== host) return 'host_mismatch';
+  if (serverName !== undefined && serverName !== '' && serverName.toLowerCase() !== host) return 'host_mismatch';
   if (scope !== 'suffix') return loopbackNames.has(host) ? scope : 'host_unknown';
   if (!host.endsWith(`.${door.suffix}`)) return 'host_unknown';
   return door.dataPlane.find(host) ?? 'host_unknown';

@@ -14,6 +14,7 @@ function dialerOn(open: DataPlane['open']) {
     find: () => undefined,
     begin: () => ({ touch() {}, end() {} }),
     awake: () => undefined,
+    limiter: () => undefined,
     open: (...args) => {
       attempts += 1;
       return open(...args);

@@ -4,6 +4,7 @@ import type { DataPlane } from '../contract/data-plane.ts';
 import type { StreamTarget } from '../contract/shell-frames.ts';
 import type { Clock } from '../lib/clock.ts';
 import { Fault, isFault } from '../lib/errors.ts';
+import { MeteredStream } from './metered-stream.ts';
 
 const retryEveryMs = 20;
 
@@ -55,7 +56,10 @@ export class Dialer {
     const both = AbortSignal.any([signal, late.signal]);
     try {
       const duplex = await dataPlane.open(microvmId, target, both);
-      if (!both.aborted) return duplex;
+      if (!both.aborted) {
+        const limiter = dataPlane.limiter(microvmId);
+        return limiter?.limitsBytes ? new MeteredStream(duplex, limiter, clock) : duplex;
+      }
       // The data plane answered after it had been told to stop: nobody else would close this stream.
       duplex.on('error', () => {}).destroy();
       throw new Fault('aborted', { what: 'The connection' });

@@ -1,5 +1,6 @@
 // Every answer the gateway gives on its own, in one table. Reference f.7.
-import type { ServerResponse } from 'node:http';
+import { STATUS_CODES } from 'node:http';
+import type { ClientStream } from './client-stream.ts';
 
 /**
  * An unknown host is undocumented on AWS, where DNS would not even resolve it: 404 with an empty body. A name that belongs to us but not
@@ -16,6 +17,8 @@ export const refusals = {
   host_unknown: { status: 404, body: '' },
   request_timeout: { status: 408, body: '' },
   host_mismatch: { status: 421, body: '' },
+  too_many_requests: { status: 429, body: 'Too many requests' },
+  too_many_connections: { status: 429, body: 'Too many connections' },
   headers_too_large: { status: 431, body: '' },
   host_full: { status: 502, body: '', retryAfterSeconds: 5 },
   microvm_unavailable: { status: 502, body: '' },
@@ -30,13 +33,17 @@ export interface RefusalContext {
   requestId: string;
   /** Adds the machine-readable reason. */
   explain: boolean;
+  /** When to ask again, where that is known only now. */
+  retryAfterSeconds?: number;
 }
 
 /** Headers of such an answer, as a flat list of names and values. */
-export function refusalHeaders(refusal: Refusal, { requestId, explain }: RefusalContext): string[] {
+export function refusalHeaders(refusal: Refusal, context: RefusalContext): string[] {
+  const { requestId, explain } = context;
   const { body, ...rest } = refusals[refusal];
+  const later = context.retryAfterSeconds ?? ('retryAfterSeconds' in rest ? rest.retryAfterSeconds : undefined);
   return [
-    ...('retryAfterSeconds' in rest ? ['retry-after', String(rest.retryAfterSeconds)] : []),
+    ...(later === undefined ? [] : ['retry-after', String(later)]),
     ...(body === '' ? [] : ['content-type', 'text/plain; charset=utf-8']),
     'content-length',
     String(Buffer.byteLength(body)),
@@ -48,9 +55,11 @@ export function refusalHeaders(refusal: Refusal, { requestId, explain }: Refusal
   ];
 }
 
-/** Answers with `refusal`; nothing of an answer may have been written before. */
-export function refuse(res: ServerResponse, refusal: Refusal, context: RefusalContext): void {
+/** Answers with `refusal`; nothing of an answer may have been sent before. */
+export function refuse(client: ClientStream, refusal: Refusal, context: RefusalContext): void {
+  if (client.isClosed) return;
   const { status, body } = refusals[refusal];
-  res.writeHead(status, refusalHeaders(refusal, context));
-  res.end(body);
+  const empty = body === '' || client.method === 'HEAD';
+  client.respond(status, STATUS_CODES[status] ?? '', refusalHeaders(refusal, context), { empty, trailers: false });
+  client.end(empty ? undefined : Buffer.from(body), []);
 }

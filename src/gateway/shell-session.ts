@@ -13,9 +13,9 @@ import {
   hostFrames,
   type ShellFrame,
 } from '../contract/shell-frames.ts';
-import { describe, isFault } from '../lib/errors.ts';
+import { describe } from '../lib/errors.ts';
+import { farewellAfter, farewellMs } from './farewell.ts';
 import { type CommandOrder, commandFrames, isEndOfInput, readCommand, readSize } from './shell-messages.ts';
-import { farewellMs, goingAway } from './splice.ts';
 import { closeReason, openWebSocket, type WebSocket } from './web-socket-server.ts';
 
 export interface ShellOrder {
@@ -72,7 +72,7 @@ class ShellSession {
     const late = setTimeout(() => {
       if (!this.#command) this.#close(1008, 'No command came.');
     }, commandDeadlineMs);
-    guest.once('end', () => this.#guestEnded(undefined));
+    guest.once('end', () => this.#guestEnded(guest.errored));
     finished(guest, (error) => this.#guestEnded(error));
     socket.once('close', (code: number) => {
       clearTimeout(late);
@@ -150,11 +150,12 @@ class ShellSession {
 
   #guestEnded(error: Error | null | undefined): void {
     if (this.#why !== undefined) return;
-    if (!isFault(error)) {
+    const farewell = farewellAfter(error);
+    if (!farewell) {
       this.#close(1011, 'The connection to the shell broke.');
       return;
     }
-    this.#close(goingAway.code, goingAway.reason);
+    this.#close(farewell.code, farewell.reason);
     // Nothing more will happen here: a client that does not take what was sent is not waited for.
     const timer = setTimeout(() => this.#socket.terminate(), farewellMs);
     this.#socket.once('close', () => clearTimeout(timer));

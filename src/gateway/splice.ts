@@ -1,20 +1,14 @@
-// Two byte streams, an application's WebSocket and a client's, moved both ways until they end. When it is the MicroVM that leaves, the client is
-// told so in the words of its protocol: a close frame, where the application's own frames leave room for one.
+// Two byte streams, an application's WebSocket and a client's, moved both ways until they end. When it is this host that ends the application's,
+// the client is told so in the words of its protocol: a close frame, where the application's own frames leave room for one.
 import { type Duplex, finished } from 'node:stream';
 import type { Activity } from '../contract/data-plane.ts';
-import { isFault } from '../lib/errors.ts';
+import { type Farewell, farewellAfter, farewellMs } from './farewell.ts';
 import { encodeClose, FrameBoundary } from './web-socket-frames.ts';
 
-/** RFC 6455, 7.4.1. */
-export const goingAway = { code: 1001, reason: 'The MicroVM was suspended or has ended.' } as const;
+/** How long one side may last when the other has closed, to take what is on its way. */
+const outlastMs = 5_000;
 
-/** How long a client gets to take the close frame and to answer it. */
-export const farewellMs = 1_000;
-
-/**
- * An application's stream that ends with a Fault was ended by this host: its MicroVM leaves. Any other failure of one side breaks the other, as it
- * would without us. The activity ends when both are closed.
- */
+/** A failure of one side breaks the other, as it would without us. The activity ends when both are closed. */
 export function splice(client: Duplex, application: Duplex, activity: Activity): void {
   const boundary = new FrameBoundary();
   application.on('error', () => {});
@@ -25,10 +19,13 @@ export function splice(client: Duplex, application: Duplex, activity: Activity):
   // A clean end passes through the pipes; anything else ends both sides.
   finished(application, (error) => {
     if (!error) return;
-    if (isFault(error) && boundary.mayClose && client.writable) sayGoodbye(client);
+    const farewell = farewellAfter(error);
+    if (farewell && boundary.mayClose && client.writable) sayGoodbye(client, farewell);
     else client.destroy();
   });
   finished(client, (error) => error && application.destroy());
+  outlives(client, application);
+  outlives(application, client);
   let open = 2;
   const closed = (): void => {
     open -= 1;
@@ -38,11 +35,21 @@ export function splice(client: Duplex, application: Duplex, activity: Activity):
   client.once('close', closed);
 }
 
-function sayGoodbye(client: Duplex): void {
+/** What the client still sends goes nowhere, but its own end is waited for. */
+function sayGoodbye(client: Duplex, { code, reason }: Farewell): void {
   const timer = setTimeout(() => client.destroy(), farewellMs);
   client.once('close', () => clearTimeout(timer));
-  // What it still sends goes nowhere, but its own end is waited for.
   client.once('end', () => client.destroy());
   client.resume();
-  client.end(encodeClose(goingAway.code, goingAway.reason));
+  client.end(encodeClose(code, reason));
+}
+
+/** When `gone` has closed, nobody reads what `other` still says: it is read and dropped, or `other` would wait for a reader for ever. */
+function outlives(other: Duplex, gone: Duplex): void {
+  gone.once('close', () => {
+    if (other.destroyed) return;
+    other.resume();
+    const timer = setTimeout(() => other.destroy(), outlastMs);
+    other.once('close', () => clearTimeout(timer));
+  });
 }

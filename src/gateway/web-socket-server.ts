@@ -1,5 +1,4 @@
 // The WebSockets that end here, with the package `ws`. A stream is taken over after its handshake, whatever that was (RFC 6455, RFC 8441).
-import { createHash } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import WebSocket from 'ws';
 
@@ -28,12 +27,6 @@ export function openWebSocket(stream: Duplex, early: Buffer, maxMessageBytes: nu
   // It may have been paused for the handshake.
   stream.resume();
   return socket;
-}
-
-/** `Sec-WebSocket-Accept`, RFC 6455, 4.2.2; undefined when the client's key is none. */
-export function acceptKey(key: string | undefined): string | undefined {
-  if (key === undefined || !/^[+/0-9A-Za-z]{22}==$/.test(key)) return undefined;
-  return createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
 }
 
 /** Reasons have at most 123 bytes. */

@@ -1,14 +1,13 @@
-// Upgrade requests: to the shell, or to the application, where both byte streams are spliced after it has agreed. Reference f.6.
+// Upgrade requests over HTTP/1.1: the handshake as an exchange, then the connection as a byte stream. Reference f.6.
 import { type IncomingMessage, ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { Activity } from '../contract/data-plane.ts';
-import { admitToShell, type Scope } from './admit.ts';
-import { platformSubprotocol, webSocketCredentials } from './credentials.ts';
-import { handle, type Rooms } from './handle.ts';
-import { headerIn, responseHeaders } from './headers.ts';
+import type { Scope } from './admit.ts';
+import type { Rooms } from './arrival.ts';
+import { Http1Client } from './client-http1.ts';
+import { webSocketCredentials } from './credentials.ts';
+import { handle } from './handle.ts';
 import { refuse } from './refusal.ts';
-import { serveShell } from './shell.ts';
-import { splice } from './splice.ts';
+import { agreedHeaders, goodKey, subprotocolHeader } from './web-socket-handshake.ts';
 
 export interface Handshake {
   req: IncomingMessage;
@@ -28,26 +27,33 @@ export function isWebSocket(req: IncomingMessage): boolean {
 }
 
 /** Answers the handshake, or refuses it with an ordinary response. */
-export async function serveUpgrade(rooms: Rooms, handshake: Handshake): Promise<void> {
+export function serveUpgrade(rooms: Rooms, handshake: Handshake): void {
   const { req, socket, scope, requestId } = handshake;
   socket.on('error', () => {});
   const res = responseOn(req);
   const early = holdEarly(handshake);
-  if (!isWebSocket(req)) return refuse(res, 'upgrade_unsupported', { requestId, explain: rooms.settings.explain });
-  const credentials = webSocketCredentials(req);
-  const agree = (raw: readonly string[]): Buffer => {
-    res.detachSocket(req.socket);
-    socket.write(switching(raw, requestId, credentials.marked === true), 'latin1');
-    return early();
-  };
-  const microvmId = await admitToShell(rooms.door, req, scope, credentials);
-  if (microvmId !== undefined) return serveShell(rooms, { req, res, client: socket, requestId, microvmId, agree });
-  const onAgreed = (raw: readonly string[], application: Duplex, activity: Activity): void => {
-    application.write(agree(raw));
-    splice(socket, application, activity);
-  };
-  const upgrade = { subprotocols: credentials.subprotocols ?? [], onAgreed };
-  await handle(rooms, { req, res, scope, requestId, credentials, expectsContinue: false, upgrade });
+  const client = new Http1Client(req, res, rooms.clock, true);
+  if (!isWebSocket(req)) {
+    refuse(client, 'upgrade_unsupported', { requestId, explain: rooms.settings.explain });
+    return;
+  }
+  const credentials = webSocketCredentials(client.head);
+  handle(rooms, {
+    client,
+    scope,
+    requestId,
+    credentials,
+    upgrade: {
+      headers: subprotocolHeader(credentials),
+      key: goodKey(req.headers['sec-websocket-version'], req.headers['sec-websocket-key']),
+      stream: socket,
+      agree(raw) {
+        res.detachSocket(req.socket);
+        socket.write(switching(agreedHeaders(raw, requestId, credentials, false)), 'latin1');
+        return early();
+      },
+    },
+  });
 }
 
 /** Node gives no response object for upgrades; this one serves refusals and answers without an upgrade. */
@@ -81,11 +87,8 @@ function holdEarly({ socket, head }: Handshake): () => Buffer {
   };
 }
 
-function switching(raw: readonly string[], requestId: string, marked: boolean): string {
-  const headers = ['Connection', 'Upgrade', 'Upgrade', 'websocket', ...responseHeaders(raw, requestId)];
-  if (marked && headerIn(raw, 'sec-websocket-protocol') === undefined) {
-    headers.push('Sec-WebSocket-Protocol', platformSubprotocol);
-  }
+function switching(agreed: readonly string[]): string {
+  const headers = ['Connection', 'Upgrade', 'Upgrade', 'websocket', ...agreed];
   const lines = headers.map((text, i) => (i % 2 === 0 ? `${text}: ` : `${text}\r\n`));
   return `HTTP/1.1 101 ${STATUS_CODES[101]}\r\n${lines.join('')}\r\n`;
 }

@@ -18,6 +18,7 @@ const messages = {
     `${f.command} ended with ${f.signal ? `signal ${f.signal}` : `exit code ${f.exitCode}`}${f.stderr ? `: ${f.stderr}` : '.'}`,
   quota_exceeded: (f: Facts) => `${f.what}`,
   capacity_exhausted: (f: Facts) => `${f.what}`,
+  throttled: (f: Facts) => `${f.what}`,
   too_large: (f: Facts) => `${f.what} is larger than the limit of ${f.limit}.`,
   snapshot_corrupt: (f: Facts) =>
     `The snapshot file ${f.file} is damaged (${f.why}). It was not loaded. Restore it from a backup, or terminate the MicroVM.`,
@@ -53,6 +54,18 @@ export function isFault(error: unknown, ...codes: FaultCode[]): error is Fault {
 /** A sentence for people from anything that was thrown. */
 export function describe(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+/** A Fault as it travels between threads. */
+export interface FaultWords {
+  code: FaultCode;
+  facts: Facts;
+}
+
+/** Of anything that was thrown; what is not a Fault becomes `internal`. */
+export function faultWords(error: unknown): FaultWords {
+  if (isFault(error)) return { code: error.code, facts: error.facts };
+  return { code: 'internal', facts: { what: describe(error) } };
 }
 
 /** All fault codes, for the documentation test. */

@@ -1,22 +1,25 @@
 // Where every log line of the product goes. One name per event, facts as fields; wrapped so that pino is named here only.
 import { destination, pino } from 'pino';
 
+export type LogLevel = 'silent' | 'error' | 'warn' | 'info';
+
 export interface Log {
+  /** From which level on events are written: other threads, which have a log of their own, keep to it. */
+  readonly level: LogLevel;
   info(event: string, facts?: Record<string, unknown>): void;
   warn(event: string, facts?: Record<string, unknown>): void;
   error(event: string, facts?: Record<string, unknown>): void;
 }
 
-export type LogLevel = 'silent' | 'error' | 'warn' | 'info';
-
 /** JSON lines on standard error. */
 export function createLog(level: LogLevel): Log {
   const logger = pino({ level, base: null }, destination({ dest: 2, sync: true }));
   return {
+    level,
     info: (event, facts) => logger.info({ event, ...facts }),
     warn: (event, facts) => logger.warn({ event, ...facts }),
     error: (event, facts) => logger.error({ event, ...facts }),
   };
 }
 
-export const silentLog: Log = { info() {}, warn() {}, error() {} };
+export const silentLog: Log = { level: 'silent', info() {}, warn() {}, error() {} };

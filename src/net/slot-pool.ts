@@ -5,6 +5,7 @@ import { type Log, silentLog } from '../lib/log.ts';
 import { WaitingLine } from '../lib/waiting-line.ts';
 import { slotIndexLimit } from './addresses.ts';
 import { closeHost, type HostShare, openHost } from './host-network.ts';
+import { receivedBytes } from './link-counters.ts';
 import { makeSlot, removeSlots, slotNames } from './make-slot.ts';
 import { missingRight } from './network-tools.ts';
 import type { Egress } from './reach.ts';
@@ -141,13 +142,15 @@ class Pool implements SlotPool {
     const link = await makeSlot({ instance, index, range, reach, limits, tapOwnerUid });
     this.#log.info('slot_made', { index, ms: Math.round(performance.now() - startedAt) });
     let released: Promise<void> | undefined;
+    const { namespace, hostLink } = slotNames(instance, index);
     const slot: Slot = {
       index,
-      namespace: slotNames(instance, index).namespace,
+      namespace,
       tap,
       uid: tapOwnerUid,
       guestMac: guestNetwork.guestMac,
       relay: { host: link.slotAddress, port: guestNetwork.relayPort },
+      sentBytes: () => receivedBytes(hostLink),
       release: () => {
         released ??= this.#release(index);
         return released;

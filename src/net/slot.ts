@@ -20,6 +20,8 @@ export interface Slot {
   readonly uid: number;
   /** Where the host dials to reach the relay inside the guest. */
   readonly relay: { host: string; port: number };
+  /** Bytes that have left the slot so far, as the host counts them at its end of the link: what the guest sends to its gateway alone is not among them. */
+  sentBytes(): Promise<number>;
   /** Removes the namespace; a used slot is never given out again. Idempotent. */
   release(): Promise<void>;
 }

@@ -1,18 +1,24 @@
-// The driver as builds see it: their VMs take a turn and a share like all others.
+// The driver as builds see it: their VMs take room, a turn and a share like all others.
+import { readImageRecord } from '../build/image-record.ts';
 import type { BuildOrder } from '../contract/node-api.ts';
-import type { Driver, ThrowawayDriver } from '../vmm/driver.ts';
-import type { Admission } from './admission/admission.ts';
+import type { Driver, Machine, ThrowawayDriver } from '../vmm/driver.ts';
+import type { Admission, Demand } from './admission/admission.ts';
+import { demandOf } from './image-facts.ts';
 
-/** For the application's VM; the build's own demand is held by the caller as long as it lasts. */
+/** For the application's VMs, one at a time; the memory of that one is held by the caller as long as the build lasts. */
 export function buildDriver(driver: Driver, admission: Admission, build: BuildOrder): Driver {
+  const { baselineMib, vcpus, account } = build;
+  const cpu = admission.cpu({ baselineMib, vcpus }, 'build');
   return {
     name: driver.name,
     accelerator: driver.accelerator,
-    boot(order) {
-      const cpu = admission.cpu({ baselineMib: build.baselineMib, vcpus: order.size.vcpus }, 'build');
-      return admission.turn('build', build.account, () => driver.boot({ ...order, cpu }), order.signal);
+    boot: (order) => admission.turn('build', account, () => driver.boot({ ...order, cpu }), order.signal),
+    async restore(order) {
+      // As in every VM of the image, its memory comes beside the VM's own.
+      const { image } = demandOf(build.buildId, await readImageRecord(order.image));
+      const demand = { baselineMib: 0, memoryMib: 0, vcpus, ...(image ? { image } : {}) };
+      return inRoomOfItsOwn(admission, demand, account, () => driver.restore({ ...order, cpu }), order.signal);
     },
-    restore: (order) => driver.restore(order),
     preload: (image) => driver.preload(image),
     forget: (image) => driver.forget(image),
     compact: (order) => driver.compact(order),
@@ -23,19 +29,31 @@ export function buildDriver(driver: Driver, admission: Admission, build: BuildOr
 /** For throw-away VMs, which need room of their own beside the application's. They are never put to sleep. */
 export function admittedThrowaways(driver: ThrowawayDriver, admission: Admission): ThrowawayDriver {
   return {
-    async bootThrowaway(order) {
+    bootThrowaway(order) {
       const { memoryMib: baselineMib, vcpus } = order.size;
-      const room = await admission.build({ baselineMib, memoryMib: 0, vcpus }, order.signal);
-      try {
-        const cpu = admission.cpu({ baselineMib, vcpus }, 'build');
-        // The build has waited for its place among the accounts already.
-        const machine = await admission.turn('build', '', () => driver.bootThrowaway({ ...order, cpu }), order.signal);
-        void machine.ended.then(() => room.release());
-        return machine;
-      } catch (error) {
-        room.release();
-        throw error;
-      }
+      const cpu = admission.cpu({ baselineMib, vcpus }, 'build');
+      const demand = { baselineMib, memoryMib: 0, vcpus };
+      // The build has waited for its place among the accounts already.
+      return inRoomOfItsOwn(admission, demand, '', () => driver.bootThrowaway({ ...order, cpu }), order.signal);
     },
   };
+}
+
+/** The room is given back when the VM is gone. */
+async function inRoomOfItsOwn(
+  admission: Admission,
+  demand: Demand,
+  account: string,
+  start: () => Promise<Machine>,
+  signal: AbortSignal | undefined,
+): Promise<Machine> {
+  const room = await admission.build(demand, signal);
+  try {
+    const machine = await admission.turn('build', account, start, signal);
+    void machine.ended.then(() => room.release());
+    return machine;
+  } catch (error) {
+    room.release();
+    throw error;
+  }
 }

@@ -4,7 +4,14 @@ import { join } from 'node:path';
 import { type Builder, buildImage } from '../build/build-image.ts';
 import { readImageRecord } from '../build/image-record.ts';
 import type { Readiness } from '../build/readiness.ts';
-import type { BuildOrder, BuildOutcome, EndReason, LaunchOrder, NodeClient } from '../contract/node-api.ts';
+import type {
+  BuildOrder,
+  BuildOutcome,
+  EndReason,
+  LaunchOrder,
+  LaunchReport,
+  NodeClient,
+} from '../contract/node-api.ts';
 import { Fault, isFault } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { SlotPool } from '../net/slot.ts';
@@ -37,12 +44,22 @@ export interface LocalNodeParts {
 export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient> {
   const { driver, layout, admission, log } = parts;
   const closing = new AbortController();
-  /** Builds under way: they end before the host does. */
-  const building = new Set<Promise<void>>();
+  /** Builds and changes of MicroVMs: they end before the host does. */
+  const underway = new Set<Promise<void>>();
+  const tracked = <T>(work: Promise<T>): Promise<T> => {
+    const ended = work.then(
+      () => {},
+      () => {},
+    );
+    underway.add(ended);
+    void ended.then(() => underway.delete(ended));
+    return work;
+  };
   const residents = new Map<string, Resident>();
   const listeners: ((microvmId: string, reason: EndReason) => void)[] = [];
   const tools: ResidentTools = {
     ...parts,
+    closing: closing.signal,
     onEnded(microvmId, reason) {
       residents.delete(microvmId);
       log.warn('microvm_ended', { microvmId, ...reason });
@@ -61,6 +78,11 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
     residents.set(record.microvmId, new Resident(tools, record, imageDirectory(record.buildId), image, generation));
   }
 
+  const removeImage = async (buildId: string): Promise<void> => {
+    await rm(imageDirectory(buildId), { recursive: true, force: true });
+    driver.forget(imageDirectory(buildId));
+  };
+
   const build = async (
     order: BuildOrder,
     onLog: (text: string) => void,
@@ -74,7 +96,10 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
       const buildTools = { ...parts, driver: buildDriver(driver, admission, order), runDirectory };
       const target = imageDirectory(order.buildId);
       const outcome = await buildImage(buildTools, order, target, (text) => buildLog.write(text), signal);
-      await driver.preload(target);
+      await driver.preload(target).catch(async (error: unknown) => {
+        await removeImage(order.buildId);
+        throw error;
+      });
       return outcome;
     } catch (error) {
       buildLog.write(`--- failed: ${error instanceof Error ? error.message : error}\n`);
@@ -83,6 +108,35 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
       room?.release();
       await buildLog.flush();
     }
+  };
+
+  const launch = async (order: LaunchOrder): Promise<LaunchReport> => {
+    const { microvmId, buildId, account = '' } = order;
+    if (residents.has(microvmId)) throw new Fault('conflict', { what: `${microvmId} exists already.` });
+    const image = await readImageRecord(imageDirectory(buildId)).catch((error: unknown) => {
+      admission.giveBack(microvmId);
+      throw error;
+    });
+    const record = newRecord(microvmId, buildId, account);
+    const made = new Resident(tools, record, imageDirectory(buildId), image, 0);
+    residents.set(microvmId, made);
+    try {
+      await writeRecord(layout, record);
+      return await made.wake('run', JSON.stringify({ microvmId, runHookPayload: order.runHookPayload ?? '' }));
+    } catch (error) {
+      residents.delete(microvmId);
+      admission.giveBack(microvmId);
+      await made.remove();
+      throw error;
+    }
+  };
+
+  const terminate = async (microvmId: string): Promise<void> => {
+    admission.giveBack(microvmId);
+    const found = residents.get(microvmId);
+    if (!found) return;
+    await found.end();
+    residents.delete(microvmId);
   };
 
   return {
@@ -98,14 +152,7 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
 
     build(order, onLog, cancelled) {
       const signal = cancelled ? AbortSignal.any([closing.signal, cancelled]) : closing.signal;
-      const work = build(order, onLog, signal);
-      const ended = work.then(
-        () => {},
-        () => {},
-      );
-      building.add(ended);
-      void ended.then(() => building.delete(ended));
-      return work;
+      return tracked(build(order, onLog, signal));
     },
 
     buildLog: (buildId) => readBuildLog(logPath(buildId)),
@@ -114,44 +161,13 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
       await admission.reserve(microvmId, demandOf(buildId, await readImageRecord(imageDirectory(buildId))));
     },
 
-    async launch(order: LaunchOrder) {
-      const { microvmId, buildId, account = '' } = order;
-      if (residents.has(microvmId)) throw new Fault('conflict', { what: `${microvmId} exists already.` });
-      const image = await readImageRecord(imageDirectory(buildId)).catch((error: unknown) => {
-        admission.giveBack(microvmId);
-        throw error;
-      });
-      const record = newRecord(microvmId, buildId, account);
-      const made = new Resident(tools, record, imageDirectory(buildId), image, 0);
-      residents.set(microvmId, made);
-      try {
-        await writeRecord(layout, record);
-        return await made.wake('run', JSON.stringify({ microvmId, runHookPayload: order.runHookPayload ?? '' }));
-      } catch (error) {
-        residents.delete(microvmId);
-        admission.giveBack(microvmId);
-        await made.remove();
-        throw error;
-      }
-    },
+    launch: (order) => tracked(launch(order)),
+    suspend: async (microvmId) => tracked(resident(microvmId).sleep()),
+    resume: async (microvmId) => tracked(resident(microvmId).wake('resume')),
+    terminate: (microvmId) => tracked(terminate(microvmId)),
+    relayOf: (microvmId) => residents.get(microvmId)?.relay,
 
-    suspend: async (microvmId) => resident(microvmId).sleep(),
-    resume: async (microvmId) => resident(microvmId).wake('resume'),
-
-    async terminate(microvmId) {
-      admission.giveBack(microvmId);
-      const found = residents.get(microvmId);
-      if (!found) return;
-      await found.end();
-      residents.delete(microvmId);
-    },
-
-    open: async (microvmId, target, signal) => resident(microvmId).machine.guest.open(target, signal),
-
-    async statistics(microvmId) {
-      const found = resident(microvmId);
-      return found.state === 'running' ? found.machine.statistics() : undefined;
-    },
+    statistics: async (microvmId) => resident(microvmId).statistics(),
 
     onEnded: (listener) => void listeners.push(listener),
 
@@ -163,16 +179,15 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
       })),
 
     async deleteImage(buildId) {
-      await rm(imageDirectory(buildId), { recursive: true, force: true });
-      driver.forget(imageDirectory(buildId));
+      await removeImage(buildId);
       await rm(logPath(buildId), { force: true });
     },
 
     async close() {
       closing.abort();
       admission.close();
-      await Promise.all(building);
       const results = await Promise.allSettled([...residents.values()].map((one) => one.kill()));
+      await Promise.all(underway);
       for (const result of results) if (result.status === 'rejected' && !isFault(result.reason)) throw result.reason;
       await rm(layout.run, { recursive: true, force: true });
     },

@@ -1,7 +1,7 @@
 // One MicroVM of this host, awake or asleep, and the steps that change which. Steps of one MicroVM never overlap: the control plane asks one at a time,
 // and `busy` refuses what would.
 import { rm } from 'node:fs/promises';
-import type { EndReason, LaunchReport, SuspendReport } from '../contract/node-api.ts';
+import type { EndReason, LaunchReport, NodeStatistics, RelayAddress, SuspendReport } from '../contract/node-api.ts';
 import { describe, Fault } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { type Stopwatch, startStopwatch } from '../lib/stopwatch.ts';
@@ -20,6 +20,8 @@ export interface ResidentTools {
   layout: NodeLayout;
   admission: Admission;
   log: Log;
+  /** The end of the host: nothing starts any more, and what is being started ends. */
+  closing: AbortSignal;
   /** Called when the MicroVM is no more and nobody asked for that. */
   onEnded(microvmId: string, reason: EndReason): void;
 }
@@ -38,7 +40,6 @@ export class Resident {
   #generation: number;
   #awake: Awake | undefined;
   #busy = false;
-  #closed = false;
   #sleepsSinceMerge = 0;
   /** At the last sleep of this server's time. */
   #asleepBytes = 0;
@@ -65,6 +66,19 @@ export class Resident {
     return this.#awake.machine;
   }
 
+  /** Undefined while it sleeps. */
+  async statistics(): Promise<NodeStatistics | undefined> {
+    if (!this.#awake) return undefined;
+    const { machine, slot } = this.#awake;
+    const [process, sentBytes = 0] = await Promise.all([machine.statistics(), slot?.sentBytes()]);
+    return { ...process, sentBytes };
+  }
+
+  /** Undefined while it does not run. */
+  get relay(): RelayAddress | undefined {
+    return this.#awake?.machine.guest.relay;
+  }
+
   /** From the image, or from the last snapshot. On failure nothing runs; an older snapshot stays good. */
   wake(hook: 'run' | 'resume', hookBody?: string): Promise<LaunchReport> {
     return this.#alone(async () => {
@@ -79,10 +93,14 @@ export class Resident {
       let awake: Awake | undefined;
       try {
         // The hook is the guest's own time: it is not part of the turn.
-        awake = await admission.turn(isLaunch ? 'launch' : 'wake', account, () => this.#restore(stopwatch));
-        if (this.#closed) throw new Fault('aborted', { what: `The ${isLaunch ? 'launch' : 'wake'}` });
+        const { closing: signal } = this.#tools;
+        const restore = (): Promise<Awake> => this.#restore(stopwatch);
+        awake = await admission.turn(isLaunch ? 'launch' : 'wake', account, restore, signal);
         stopwatch.split();
-        if (await callHook(awake.machine.guest, this.#facts.hooks, hook, hookBody)) stopwatch.lap('hook');
+        const call = { hook, body: hookBody, signal };
+        if (await callHook(awake.machine, this.#facts.hooks, call)) stopwatch.lap('hook');
+        // From here on `kill` knows of it.
+        if (signal.aborted) throw new Fault('aborted', { what: `The ${isLaunch ? 'launch' : 'wake'}` });
       } catch (error) {
         await awake?.machine.kill();
         await awake?.slot?.release();
@@ -107,9 +125,9 @@ export class Resident {
   /** On failure nothing is left. */
   async #restore(stopwatch: Stopwatch): Promise<Awake> {
     stopwatch.lap('turn');
-    const { driver, slots, layout, admission } = this.#tools;
+    const { driver, slots, layout, admission, closing: signal } = this.#tools;
     const paths = vmPaths(layout, this.record.microvmId);
-    const slot = await slots?.acquire();
+    const slot = await slots?.acquire(signal);
     stopwatch.lap('slot');
     try {
       const machine = await driver.restore({
@@ -120,6 +138,7 @@ export class Resident {
         ...(slot ? { wire: slot } : {}),
         cpu: admission.cpu(this.#facts, 'microvm'),
         freshness: this.record.identity,
+        signal,
       });
       machine.onStall((stalled) => this.#onStall(stalled));
       return { machine, slot };
@@ -135,7 +154,7 @@ export class Resident {
       const { machine, slot } = this.#running();
       const stopwatch = startStopwatch();
       const paths = vmPaths(this.#tools.layout, this.record.microvmId);
-      if (await callHook(machine.guest, this.#facts.hooks, 'suspend')) stopwatch.lap('hook');
+      if (await callHook(machine, this.#facts.hooks, { hook: 'suspend' })) stopwatch.lap('hook');
       const next = this.#generation + 1;
       const result = await machine.suspend(paths.snapshot(next)).catch(async (error: unknown) => {
         if (await isOver(machine)) await this.#lost(slot, describe(error));
@@ -158,7 +177,7 @@ export class Resident {
     return this.#alone(async () => {
       if (this.#awake) {
         const { machine, slot } = this.#awake;
-        await callHook(machine.guest, this.#facts.hooks, 'terminate').catch((error: unknown) => {
+        await callHook(machine, this.#facts.hooks, { hook: 'terminate' }).catch((error: unknown) => {
           this.#tools.log.warn('terminate_hook_failed', { microvmId: this.record.microvmId, why: describe(error) });
         });
         this.#awake = undefined;
@@ -169,9 +188,8 @@ export class Resident {
     });
   }
 
-  /** Ends the VMM only, also one that is just being started; what sleeps stays. */
+  /** Ends the VMM only; what sleeps stays. One that is just being started is ended by `closing`. */
   async kill(): Promise<void> {
-    this.#closed = true;
     const awake = this.#awake;
     this.#awake = undefined;
     await this.#stopCompacting();
@@ -276,10 +294,11 @@ export class Resident {
     const { slot } = this.#awake;
     const { microvmId } = this.record;
     this.#awake = undefined;
+    this.#tools.log.warn('microvm_last_words', { microvmId, consoleTail });
+    // Before the slot, and with it the relay's address, can become another's: nobody may dial it any more.
+    this.#tools.onEnded(microvmId, { cause, what });
     this.#release(slot);
     await this.remove();
-    this.#tools.log.warn('microvm_last_words', { microvmId, consoleTail });
-    this.#tools.onEnded(microvmId, { cause, what });
   }
 }
 

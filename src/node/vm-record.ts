@@ -1,9 +1,8 @@
 // What the host writes down about a MicroVM before it makes anything for it, so that a start after a crash knows what it finds.
-import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { writeDurably } from '../lib/durable-file.ts';
-import type { Freshness } from '../vmm/driver.ts';
+import { newFreshness } from '../vmm/freshness.ts';
 import { type NodeLayout, vmPaths } from './layout.ts';
 
 const schema = z.object({
@@ -19,9 +18,7 @@ export type VmRecord = z.infer<typeof schema>;
 
 /** A new identity; it stays the same over all sleeps of the MicroVM. */
 export function newRecord(microvmId: string, buildId: string, account: string): VmRecord {
-  const machineId = randomUUID().replaceAll('-', '');
-  const identity: Freshness = { machineId, bootId: randomUUID(), hostname: microvmId.slice(0, 63) };
-  return { format: 1, microvmId, buildId, account, identity };
+  return { format: 1, microvmId, buildId, account, identity: newFreshness(microvmId) };
 }
 
 export async function writeRecord(layout: NodeLayout, record: VmRecord): Promise<void> {

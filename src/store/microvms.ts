@@ -9,7 +9,15 @@ import { recordUsage } from './usage.ts';
 export type MicrovmChange = Partial<
   Pick<
     MicrovmRow,
-    'state' | 'wish' | 'stateReason' | 'launchedAtMs' | 'suspendedAtMs' | 'suspendCause' | 'terminatedAtMs' | 'report'
+    | 'state'
+    | 'wish'
+    | 'stateReason'
+    | 'launchedAtMs'
+    | 'suspendedAtMs'
+    | 'suspendCause'
+    | 'leaseUntilMs'
+    | 'terminatedAtMs'
+    | 'report'
   >
 >;
 

@@ -41,6 +41,7 @@ const newRow = (microvmId: string, startedAtMs: number): MicrovmRow => ({
   launchedAtMs: null,
   suspendedAtMs: null,
   suspendCause: null,
+  leaseUntilMs: null,
   terminatedAtMs: null,
   report: toJson({}),
 });

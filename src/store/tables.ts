@@ -108,8 +108,10 @@ export interface MicrovmRow {
   launchedAtMs: number | null;
   suspendedAtMs: number | null;
   suspendCause: SuspendCause | null;
+  /** Until then the idle policy does not put it to sleep. */
+  leaseUntilMs: number | null;
   terminatedAtMs: number | null;
-  /** Stage times of the last launch, wake and suspend. */
+  /** Stage times of the last launch, wake and suspend, and why it slept last; the app room owns its form. */
   report: Json<unknown>;
 }
 

@@ -4,6 +4,7 @@ import type { Clock, Timer } from '../lib/clock.ts';
 import { describe } from '../lib/errors.ts';
 import { connectors } from './connectors.ts';
 import { deletions } from './deletions.ts';
+import { idleSignals } from './idle-signals.ts';
 import { idleSuspend } from './idle-suspend.ts';
 import { maximumDuration } from './maximum-duration.ts';
 import { suspendedDuration } from './suspended-duration.ts';
@@ -24,6 +25,7 @@ export function createTasks(app: App, clock: Clock, tickMs = 250): Tasks {
   const tasks = [
     maximumDuration(context),
     suspendedDuration(context, clock.now()),
+    idleSignals(context),
     idleSuspend(context),
     unsettled(context),
     deletions(context),

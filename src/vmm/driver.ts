@@ -1,7 +1,7 @@
 // One VM on this machine. A driver boots, snapshots and restores; `qemu/` is the real one, `fake/` keeps the same rules without a VM.
 // Times in milliseconds, sizes in bytes unless named otherwise.
 import type { Duplex } from 'node:stream';
-import type { NodeStatistics, StageTimes } from '../contract/node-api.ts';
+import type { ProcessStatistics, RelayAddress, StageTimes } from '../contract/node-api.ts';
 import type { StreamTarget } from '../contract/shell-frames.ts';
 
 export type Accelerator = 'tcg' | 'kvm';
@@ -13,7 +13,7 @@ export interface Wire {
   tap: string;
   guestMac: string;
   /** Where the host reaches the guest agent's relay. */
-  relay: { host: string; port: number };
+  relay: RelayAddress;
   /** The VMM runs as this user; the tap belongs to it. */
   uid: number;
 }
@@ -54,6 +54,7 @@ export interface BootOrder {
   wire?: Wire;
   /** Gets the console (kernel, agent, application output) as it comes. */
   onConsole?: (text: Buffer) => void;
+  /** Ends the VM whenever it fires. */
   signal?: AbortSignal;
 }
 
@@ -79,6 +80,7 @@ export interface ThrowawayOrder {
   wire?: Wire;
   /** Gets the console (kernel, agent, application output) as it comes. */
   onConsole?: (text: Buffer) => void;
+  /** Ends the VM whenever it fires. */
   signal?: AbortSignal;
 }
 
@@ -95,6 +97,7 @@ export interface RestoreOrder {
   wire?: Wire;
   freshness: Freshness;
   onConsole?: (text: Buffer) => void;
+  /** Ends the VM whenever it fires. */
   signal?: AbortSignal;
 }
 
@@ -121,6 +124,8 @@ export interface MachineEnd {
 
 /** A live guest, as its agent answers. Every answer is parsed with limits: the guest is hostile. */
 export interface Guest {
+  /** Undefined without a network. */
+  readonly relay: RelayAddress | undefined;
   /** First boot only: starts the application. */
   start(plan: AppPlan): Promise<void>;
   /** Is something listening on this TCP port inside the guest? */
@@ -165,7 +170,7 @@ export interface Machine extends AsyncDisposable {
    */
   onStall(listener: (stalled: boolean) => void): void;
   /** Of the VMM process: resident memory, CPU time since its start. */
-  statistics(): Promise<NodeStatistics>;
+  statistics(): Promise<ProcessStatistics>;
 }
 
 /** Makes the disk of a sleeping VM smaller. */
@@ -183,6 +188,7 @@ export interface CompactOrder {
 export interface Driver extends AsyncDisposable {
   readonly name: 'qemu' | 'fake';
   readonly accelerator: Accelerator | 'fake';
+  /** On failure nothing runs; `aborted` on its signal. So does `restore`. */
   boot(order: BootOrder): Promise<Machine>;
   /** Resolves when the guest is fresh and its application runs. */
   restore(order: RestoreOrder): Promise<Machine>;

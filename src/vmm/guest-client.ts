@@ -1,15 +1,15 @@
 // The host's side of docs/guest-protocol.md. The guest is hostile: what it sends has limits, and one that goes on talking nonsense is ended.
 import { EventEmitter } from 'node:events';
-import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { z } from 'zod';
+import type { RelayAddress } from '../contract/node-api.ts';
 import type { StreamTarget } from '../contract/shell-frames.ts';
 import { within } from '../lib/deadline.ts';
 import { Fault } from '../lib/errors.ts';
+import { Relay } from '../relay/relay.ts';
 import type { AppPlan, Freshness, Guest, Wire } from './driver.ts';
 import { GuestLines } from './guest-lines.ts';
 import { type GuestAnswer, guestFault, parseGuestLine, parseOk, words } from './guest-words.ts';
-import { describeTarget, relayHandshake } from './relay-handshake.ts';
 
 /** Of an answer; the longest honest one has about 2 KiB. */
 const maxAnswerBytes = 64 << 10;
@@ -19,7 +19,6 @@ const maxNonsenseBytes = 64 << 10;
 const nonsenseLineBytes = 64;
 /** Questions waiting for a guest that does not read. */
 const maxUnsentBytes = 4 << 20;
-const relayDeadlineMs = 10_000;
 /** The agent adds its own deadline to a hook; this is the slack for its answer. */
 const answerSlackMs = 5_000;
 
@@ -32,11 +31,10 @@ type Waiting = { resolve: (ok: unknown) => void; reject: (error: unknown) => voi
 
 /** Speaks with one agent. Emits `exited` when the application's main process ends, and `broken` once when the agent is no partner to speak with. */
 export class GuestClient extends EventEmitter<{ exited: [AppExit]; broken: [string] }> implements Guest {
+  readonly relay: RelayAddress | undefined;
   readonly #control: Duplex;
-  readonly #wire: Wire | undefined;
+  readonly #connections: Relay | undefined;
   readonly #waiting = new Map<number, Waiting>();
-  /** Connections to the application, those being made included. */
-  readonly #streams = new Set<Socket>();
   readonly #lines = new GuestLines(maxAnswerBytes);
   #nonsenseBytes = 0;
   #exited = false;
@@ -45,7 +43,8 @@ export class GuestClient extends EventEmitter<{ exited: [AppExit]; broken: [stri
   constructor(control: Duplex, wire: Wire | undefined) {
     super();
     this.#control = control;
-    this.#wire = wire;
+    this.relay = wire?.relay;
+    this.#connections = wire && new Relay(wire.relay);
     control.on('data', (bytes: Buffer) => this.#take(bytes));
     control.on('error', () => {});
     control.on('close', () => this.#giveUp('went away'));
@@ -84,31 +83,15 @@ export class GuestClient extends EventEmitter<{ exited: [AppExit]; broken: [stri
   }
 
   async open(target: StreamTarget, signal?: AbortSignal): Promise<Duplex> {
-    const { relay } = this.#wire ?? {};
-    if (!relay) throw new Fault('guest_failed', { what: 'has no network' });
+    if (!this.#connections) throw new Fault('guest_failed', { what: 'has no network' });
     if (this.#control.destroyed) throw new Fault('guest_failed', { what: 'went away' });
-    const socket = connect({ ...relay, allowHalfOpen: true, noDelay: true });
-    this.#streams.add(socket);
-    socket.once('close', () => this.#streams.delete(socket));
-    // A guest can reset the connection before anybody else listens for that.
-    socket.on('error', () => {});
-    try {
-      await within(
-        relayDeadlineMs,
-        `Connecting to ${describeTarget(target)} of the guest`,
-        relayHandshake(socket, target, signal),
-      );
-      return socket;
-    } catch (error) {
-      socket.destroy();
-      throw error;
-    }
+    return this.#connections.open(target, signal);
   }
 
-  /** Ends every connection too: a VM that is gone resets none of them, and whoever waits for it would wait for his deadline. */
+  /** Ends every connection too. */
   close(): void {
     this.#control.destroy();
-    for (const socket of this.#streams) socket.destroy(new Fault('guest_failed', { what: 'went away' }));
+    this.#connections?.close();
   }
 
   async #ask<T>(call: string, members: Record<string, unknown>, timeoutMs: number, schema: z.ZodType<T>): Promise<T> {

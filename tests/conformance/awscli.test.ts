@@ -1,47 +1,26 @@
-// Debian's awscli 2.9, which does not know the services, taught by `waterbear aws-model`: a whole life on a server with the fake driver.
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+// Debian's awscli 2.9 with both services: a whole life on a server with the fake driver, pages, queries, and errors as a user sees them.
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { services } from '../../cli/aws-model/services.ts';
-import { writeModels } from '../../cli/aws-model/write-models.ts';
-import { isFault } from '../../src/lib/errors.ts';
-import { run } from '../../src/lib/process.ts';
+import { type AwsCli, openAwsCli } from '../support/awscli.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
 import { zipOf } from '../support/zip.ts';
 
 let server: TestServer;
-let home = '';
+let cli: AwsCli;
 beforeAll(async () => {
-  home = await mkdtemp(join(tmpdir(), 'waterbear-awscli-'));
   server = await startTestServer({ driver: 'fake' });
-  await writeModels(join(home, '.aws', 'models'), services);
+  const { apiUrl: endpoint, region, credentials } = server.server;
+  cli = await openAwsCli({ endpoint, region, credentials });
 });
 afterAll(async () => {
   await server.close();
-  await rm(home, { recursive: true, force: true });
+  await cli[Symbol.asyncDispose]();
 });
 
-// The distribution's own command, whatever else a developer has in front of it in PATH.
-const env = () => ({
-  PATH: '/usr/bin:/bin',
-  HOME: home,
-  AWS_ACCESS_KEY_ID: server.server.credentials.accessKeyId,
-  AWS_SECRET_ACCESS_KEY: server.server.credentials.secretAccessKey,
-  AWS_DEFAULT_REGION: server.server.region,
-  AWS_EC2_METADATA_DISABLED: 'true',
-  AWS_PAGER: '',
-});
-const aws = async (...args: string[]): Promise<string> =>
-  (await run('aws', ['--endpoint-url', server.server.apiUrl, ...args], { env: env() })).stdout;
-const callOf = async (service: string, ...args: string[]) => JSON.parse((await aws(service, ...args)) || '{}');
-const call = (...args: string[]) => callOf('lambda-microvms', ...args);
-const core = (...args: string[]) => callOf('lambda-core', ...args);
-const failureOf = async (service: string, ...args: string[]): Promise<string> => {
-  const error = await aws(service, ...args).catch((reason: unknown) => reason);
-  return isFault(error, 'process_failed') ? String(error.facts.stderr) : `no failure: ${error}`;
-};
-const failure = (...args: string[]) => failureOf('lambda-microvms', ...args);
+const call = (...args: string[]) => cli.call('lambda-microvms', ...args);
+const core = (...args: string[]) => cli.call('lambda-core', ...args);
+const failure = (...args: string[]) => cli.failure('lambda-microvms', ...args);
 
 async function untilState(state: string, look: () => Promise<{ state?: string; State?: string }>): Promise<void> {
   const end = Date.now() + 60_000;
@@ -57,11 +36,11 @@ const role = 'arn:aws:iam::000000000000:role/build';
 let imageArn = '';
 
 test('a bucket, the zip, an image of it', { timeout: 120_000 }, async () => {
-  const [zip, back] = [join(home, 'app.zip'), join(home, 'back.zip')];
+  const [zip, back] = [join(cli.home, 'app.zip'), join(cli.home, 'back.zip')];
   await writeFile(zip, zipOf([{ name: 'Dockerfile', data: 'FROM scratch\nCMD ["x"]\n' }]));
-  await aws('s3', 'mb', 's3://cli-apps');
-  await aws('s3', 'cp', zip, 's3://cli-apps/app.zip');
-  await aws('s3', 'cp', 's3://cli-apps/app.zip', back);
+  await cli.text('s3', 'mb', 's3://cli-apps');
+  await cli.text('s3', 'cp', zip, 's3://cli-apps/app.zip');
+  await cli.text('s3', 'cp', 's3://cli-apps/app.zip', back);
   expect(await readFile(back)).toEqual(await readFile(zip));
   const base = 'arn:aws:lambda:us-east-1:aws:microvm-image:al2023-1';
   const what = ['--name', 'cli', '--base-image-arn', base, '--build-role-arn', role, '--tags', 'team=cli'];
@@ -117,22 +96,44 @@ test('network connectors and their tags', { timeout: 240_000 }, async () => {
   const made = await create('office');
   expect(made).toMatchObject({ Name: 'office', State: 'PENDING', Configuration: { VpcEgressConfiguration: vpc } });
   await create('home');
+  const list = (...args: string[]) => core('list-network-connectors', ...args);
+  expect((await list('--max-items', '1')).NextToken).toBeTypeOf('string');
   const connector = ['--identifier', made.Arn];
   await untilState('ACTIVE', () => core('get-network-connector', ...connector));
   const found = await core('get-network-connector', ...connector);
   expect(found).toMatchObject({ Id: made.Id, Version: 1, OperatorRole: role });
   expect(Date.parse(found.LastModified)).toBeGreaterThan(Date.now() - 600_000);
-  const paged = await core('list-network-connectors', '--page-size', '1');
+  const paged = await list('--page-size', '1');
   expect(paged.NetworkConnectors.map((each: { Name: string }) => each.Name)).toEqual(['home', 'office']);
+  const wider = { VpcEgressConfiguration: { ...vpc, SubnetIds: ['subnet-0a', 'subnet-0b'] } };
+  const updated = await core('update-network-connector', ...connector, '--configuration', JSON.stringify(wider));
+  expect(updated).toMatchObject({ Configuration: wider, LastUpdateStatus: 'InProgress' });
   const resource = ['--resource', made.Arn];
   await call('tag-resource', ...resource, '--tags', 'a=1');
   await call('untag-resource', ...resource, '--tag-keys', 'team');
   expect((await call('list-tags', ...resource)).Tags).toEqual({ a: '1' });
   await core('delete-network-connector', ...connector);
   expect((await core('list-network-connectors')).NetworkConnectors).toMatchObject([{ Name: 'home' }]);
-  expect(await failureOf('lambda-core', 'get-network-connector', '--identifier', 'nobody')).toContain(
+  expect(await cli.failure('lambda-core', 'get-network-connector', '--identifier', 'nobody')).toContain(
     'An error occurred (ResourceNotFoundException) when calling the GetNetworkConnector operation: Network connector not found for: ',
   );
+});
+
+test('pages, a bound on what is listed, and a query', { timeout: 120_000 }, async () => {
+  const ids = async (...args: string[]): Promise<string[]> => {
+    const text = await cli.text('lambda-microvms', 'list-microvms', '--output', 'text', ...args);
+    return text.trim().split(/\s+/);
+  };
+  const all = await ids('--query', 'items[].microvmId');
+  expect(all).toHaveLength(2);
+  // With --page-size 1 the tool asks once for each; --max-items stops it and gives a token to go on from.
+  expect(await ids('--page-size', '1', '--query', 'items[].microvmId')).toEqual(all);
+  const first = await call('list-microvms', '--max-items', '1');
+  expect(first.items).toMatchObject([{ microvmId: all[0] }]);
+  const rest = await call('list-microvms', '--max-items', '1', '--starting-token', first.NextToken);
+  expect(rest.items).toMatchObject([{ microvmId: all[1] }]);
+  expect(rest.NextToken).toBeUndefined();
+  expect(await ids('--query', "items[?state=='TERMINATED'].[microvmId]")).toEqual([all[1]]);
 });
 
 test('errors have their names and words', { timeout: 120_000 }, async () => {

@@ -3,35 +3,27 @@ import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { run } from '../../src/lib/process.ts';
+import { type AwsCli, openAwsCli } from '../support/awscli.ts';
 import { alice, type S3Server, startS3Server } from './s3-server.ts';
 
 let server: S3Server;
+let cli: AwsCli;
 beforeAll(async () => {
   server = await startS3Server();
+  cli = await openAwsCli({ endpoint: server.endpoint, region: 'us-east-1', credentials: alice });
 });
 afterAll(async () => {
   expect(server.failures).toEqual([]);
   await server[Symbol.asyncDispose]();
+  await cli[Symbol.asyncDispose]();
 });
 
-// The distribution's own command, whatever else a developer has in front of it in PATH.
-const env = () => ({
-  PATH: '/usr/bin:/bin',
-  HOME: server.dir,
-  AWS_ACCESS_KEY_ID: alice.accessKeyId,
-  AWS_SECRET_ACCESS_KEY: alice.secretAccessKey,
-  AWS_DEFAULT_REGION: 'us-east-1',
-  AWS_EC2_METADATA_DISABLED: 'true',
-  AWS_PAGER: '',
-});
-const aws = async (...args: string[]): Promise<string> =>
-  (await run('aws', ['--endpoint-url', server.endpoint, ...args], { env: env() })).stdout;
+const aws = (...args: string[]): Promise<string> => cli.text(...args);
 
 test('mb, cp, ls, head-object, rm', { timeout: 120_000 }, async () => {
   await aws('s3', 'mb', 's3://cli-bucket');
   const [small, big] = [randomBytes(1000), randomBytes(20 << 20)];
-  const at = (name: string): string => join(server.dir, name);
+  const at = (name: string): string => join(cli.home, name);
   await writeFile(at('small'), small);
   await writeFile(at('big'), big);
   await aws('s3', 'cp', at('small'), 's3://cli-bucket/dir/small file+ü.zip');
@@ -50,7 +42,7 @@ test('mb, cp, ls, head-object, rm', { timeout: 120_000 }, async () => {
 });
 
 test('a presigned URL works as made, and not when changed or expired', async () => {
-  const file = join(server.dir, 'shared');
+  const file = join(cli.home, 'shared');
   await writeFile(file, 'for you');
   await aws('s3api', 'create-bucket', '--bucket', 'presigned');
   await aws('s3api', 'put-object', '--bucket', 'presigned', '--key', 'a b', '--body', file);

@@ -29,6 +29,7 @@ export async function startS3Server(overrides: Partial<S3Deps> = {}): Promise<S3
   const store = await openDirectoryStore({ dir: join(dir, 'objects'), clock: systemClock });
   const failures: string[] = [];
   const log: Log = {
+    level: 'error',
     info() {},
     warn() {},
     error: (event, facts) => failures.push(`${event} ${JSON.stringify(facts)}`),

@@ -1,106 +1,19 @@
 // A host on the fake driver and a hand-driven clock that has little to give: what is admitted, what waits, what is refused and in which words.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
-import { fakeBuilder } from '../../src/build/fake-builder.ts';
-import type { NodeClient } from '../../src/contract/node-api.ts';
-import type { Log } from '../../src/lib/log.ts';
-import { ManualClock } from '../../src/lib/manual-clock.ts';
-import { Admission, type AdmissionParts } from '../../src/node/admission/admission.ts';
-import { nodeLayout } from '../../src/node/layout.ts';
-import { createLocalNode } from '../../src/node/local-node.ts';
-import { createFakeDriver, type FakeDriver } from '../../src/vmm/fake/fake-driver.ts';
-import { buildOrder } from '../support/real-node.ts';
-import { zipOf } from '../support/zip.ts';
+import { closeHosts, committed, type FakeHost, hostWith } from './node-rig.ts';
 
-interface Host {
-  node: NodeClient;
-  driver: FakeDriver;
-  clock: ManualClock;
-  disk: { totalMib: number; freeMib: number };
-  logged: string[];
-  buildId: string;
-  launch(name: string, account?: string): Promise<unknown>;
-  build(changes?: Parameters<typeof buildOrder>[1]): Promise<string>;
-  restart(): Promise<void>;
-  close(): Promise<void>;
-}
+afterEach(closeHosts);
 
-const open: Host[] = [];
-afterEach(async () => {
-  for (const host of open.splice(0)) await host.close();
-});
-
-/** Images of 512 MiB; the fake driver's snapshots are so small that their shared memory is 1 MiB. */
-async function hostWith(parts: Partial<AdmissionParts> = {}, restoreMs = 0): Promise<Host> {
-  const directory = await mkdtemp(join(tmpdir(), 'waterbear-admission-'));
-  const archive = join(directory, 'app.zip');
-  await writeFile(archive, zipOf([{ name: 'Dockerfile', data: 'FROM scratch\nCMD ["x"]\n' }]));
-  const clock = new ManualClock();
-  const disk = { totalMib: 100_000, freeMib: 90_000 };
-  const logged: string[] = [];
-  const note = (name: string): void => void logged.push(name);
-  const log: Log = { debug: note, info: note, warn: note, error: note } as unknown as Log;
-  const make = async () => {
-    const driver = createFakeDriver({ clock, latencyMs: { restore: restoreMs } });
-    const defaults = { memoryMib: 2000, parallelLaunches: 2, maxRunning: 256, cpuBurst: 4 };
-    const admission = new Admission({ ...defaults, clock, disk: async () => disk, ...parts });
-    const layout = nodeLayout(directory, 'adm0');
-    layout.run = join(directory, 'run');
-    const readiness = { graceMs: 200, intervalMs: 5 };
-    const shared = {
-      builder: fakeBuilder,
-      slots: undefined,
-      runStepsOnline: false,
-      confinesEgress: true,
-      readiness,
-      log,
-    };
-    return { driver, node: await createLocalNode({ ...shared, layout, driver, admission }) };
-  };
-  let current = await make();
-  const host: Host = {
-    ...{ clock, disk, logged, buildId: '' },
-    get node() {
-      return current.node;
-    },
-    get driver() {
-      return current.driver;
-    },
-    launch: (name, account) =>
-      current.node.launch({ microvmId: `microvm-${name}`, buildId: host.buildId, ...(account ? { account } : {}) }),
-    async build(changes = {}) {
-      const order = buildOrder(archive, changes);
-      await current.node.build(order, () => {});
-      return order.buildId;
-    },
-    async restart() {
-      await current.node.close();
-      current = await make();
-    },
-    async close() {
-      await current.node.close();
-      await rm(directory, { recursive: true, force: true });
-    },
-  };
-  open.push(host);
-  host.buildId = await host.build();
-  return host;
-}
-
-const waiting = (host: Host, count: number): Promise<void> =>
+const waiting = (host: FakeHost, count: number): Promise<void> =>
   vi.waitFor(() => expect(host.node.info().capacity.waiting).toBe(count));
 
 /** Lets second after second pass; between them what the file system does comes to its end. */
-async function pass(host: Host, until: () => boolean): Promise<void> {
+async function pass(host: FakeHost, until: () => boolean): Promise<void> {
   for (let i = 0; i < 200 && !until(); i++) {
     await host.clock.advance(1000);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
-
-const committed = (host: Host): number => host.node.info().capacity.committedMib;
 
 test('launches beyond the memory are refused, and what ends or sleeps makes room', async () => {
   const host = await hostWith();
@@ -230,6 +143,16 @@ test('a disk that fills up stops launches and builds, then wakes, never sleep', 
   await expect(host.node.resume('microvm-b')).rejects.toThrow('a wake leaves 2000 MiB untouched');
   host.disk.freeMib = 0;
   await host.node.suspend('microvm-a');
+  expect(committed(host)).toBe(0);
+});
+
+test('a guest whose peak the host could never give is refused before its build and its launch', async () => {
+  const host = await hostWith();
+  const words = 'This host cannot hold the peak of that size: the guest sees 2001 MiB, and 2000 MiB are offered';
+  await host.node.checkBuild({ baselineMib: 512, memoryMib: 2000 });
+  await expect(host.node.checkBuild({ baselineMib: 512, memoryMib: 2001 })).rejects.toThrow(words);
+  host.buildId = await host.build({ baselineMib: 512, memoryMib: 2001 });
+  await expect(host.launch('peak')).rejects.toThrow(words);
   expect(committed(host)).toBe(0);
 });
 

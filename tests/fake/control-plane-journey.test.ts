@@ -130,6 +130,10 @@ test('a repeated client token gives the same MicroVM', async () => {
   await rig.t.settle();
   const second = await rig.client.send(new RunMicrovmCommand(input));
   expect([second.microvmId, second.state]).toEqual([first.microvmId, 'RUNNING']);
+  await rig.client.send(new SuspendMicrovmCommand({ microvmIdentifier: first.microvmId }));
+  await rig.t.settle();
+  const third = await rig.client.send(new RunMicrovmCommand(input));
+  expect([third.microvmId, third.state]).toEqual([first.microvmId, 'SUSPENDED']);
   await expect(
     rig.client.send(new RunMicrovmCommand({ ...input, maximumDurationInSeconds: 60 })),
   ).rejects.toMatchObject({ name: 'ConflictException' });

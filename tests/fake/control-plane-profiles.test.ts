@@ -19,6 +19,13 @@ test('profile open takes short idle limits, long lives and long tokens, and eith
     const name = architecture === 'ARM_64' ? 'demo' : 'x86';
     await rig.client.send(new CreateMicrovmImageCommand({ ...imageRequest, name, cpuConfigurations }));
   }
+  await rig.client.send(new CreateMicrovmImageCommand({ ...imageRequest, name: 'default', resources: undefined }));
+  for (const minimumMemoryInMiB of [256, 1536, 16_384]) {
+    const resources = [{ minimumMemoryInMiB }];
+    await expect(
+      rig.client.send(new CreateMicrovmImageCommand({ ...imageRequest, name: 'odd', resources })),
+    ).rejects.toMatchObject({ message: expect.stringContaining('Use one of [512, 1024, 2048, 4096, 8192]') });
+  }
   await rig.t.settle();
   const run = { imageIdentifier: demoArn, idlePolicy, maximumDurationInSeconds: 30 * day };
   const { microvmId: microvmIdentifier } = await rig.client.send(new RunMicrovmCommand(run));
@@ -27,6 +34,7 @@ test('profile open takes short idle limits, long lives and long tokens, and eith
     new CreateMicrovmAuthTokenCommand({ microvmIdentifier, allowedPorts, expirationInMinutes: 10_080 }),
   );
   expect(rig.t.node.orders[0]).toMatchObject({ memoryMib: 512, vcpus: 1, diskMib: 8192 });
+  expect(rig.t.node.orders[2]).toMatchObject({ memoryMib: 2048, vcpus: 1, diskMib: 8192 });
 });
 
 test('profile aws has the walls of AWS', async () => {

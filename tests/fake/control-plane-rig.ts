@@ -5,9 +5,9 @@ import { type ControlPlane, createControlPlane } from '../../src/api/server.ts';
 import { caller, type TestApp, testApp } from '../../src/app/testing/test-app.ts';
 import type { Limits } from '../../src/contract/limits.ts';
 import { systemClock } from '../../src/lib/clock.ts';
-import { silentLog } from '../../src/lib/log.ts';
+import { type Log, silentLog } from '../../src/lib/log.ts';
 
-const credentials = { accessKeyId: 'AKIAWATERBEAR', secretAccessKey: 'secret' };
+export const credentials = { accessKeyId: 'AKIAWATERBEAR', secretAccessKey: 'secret' };
 
 export interface ControlPlaneRig extends AsyncDisposable {
   readonly t: TestApp;
@@ -21,7 +21,11 @@ export interface ControlPlaneRig extends AsyncDisposable {
   readonly s3Requests: string[];
 }
 
-export async function controlPlaneRig(limits: Partial<Limits> = {}, requestMs = 10_000): Promise<ControlPlaneRig> {
+export async function controlPlaneRig(
+  limits: Partial<Limits> = {},
+  requestMs = 10_000,
+  log: Log = silentLog,
+): Promise<ControlPlaneRig> {
   const t = await testApp(limits);
   const s3Requests: string[] = [];
   const secret = credentials.secretAccessKey;
@@ -33,7 +37,7 @@ export async function controlPlaneRig(limits: Partial<Limits> = {}, requestMs = 
       s3Requests.push(`${request.method} ${request.url}`);
       response.end('<ok/>');
     },
-    log: silentLog,
+    log,
     requestMs,
   });
   const port = await controlPlane.listen('127.0.0.1', 0);

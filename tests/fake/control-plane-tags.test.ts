@@ -78,6 +78,24 @@ test('what the tag operations refuse, in their own words', async () => {
   gate.resolve();
 });
 
+test('a failure of the server is a ServiceException that says nothing, with every tag operation', async () => {
+  await using rig = await controlPlaneRig();
+  const fail = () => {
+    throw new Error('/secret');
+  };
+  Object.assign(rig.t.app.context, { db: { selectFrom: fail, transaction: fail } });
+  for (const command of [
+    new ListTagsCommand({ Resource: demoArn }),
+    new TagResourceCommand({ Resource: demoArn, Tags: { a: 'b' } }),
+    new UntagResourceCommand({ Resource: demoArn, TagKeys: ['a'] }),
+  ]) {
+    const failure = await rig.client.send(command as ListTagsCommand).catch((error: unknown) => error);
+    expect(failure).toMatchObject(of('ServiceException', 500, 'inside the server', { Type: 'Service' }));
+    expect(String(failure)).not.toContain('secret');
+  }
+  Object.assign(rig.t.app.context, { db: rig.t.store.db });
+});
+
 test('a token for the shell needs SHELL_INGRESS, and opens no port of the application', async () => {
   await using rig = await controlPlaneRig();
   await rig.t.launch();
@@ -93,7 +111,7 @@ test('a token for the shell needs SHELL_INGRESS, and opens no port of the applic
   const { microvmId, endpoint } = await run('HTTP_INGRESS', 'SHELL_INGRESS');
   expect((await token(microvmId)).authToken).toEqual({ 'X-aws-proxy-auth': expect.any(String) });
   const expiresAtMs = rig.t.clock.now() + 300_000;
-  expect(rig.t.grants).toEqual([{ microvmId, host: endpoint, ports: [], expiresAtMs }]);
+  expect(rig.t.grants).toEqual([{ microvmId, host: endpoint, ports: [], shell: true, expiresAtMs }]);
   await rig.client.send(new SuspendMicrovmCommand({ microvmIdentifier: microvmId }));
   await rig.t.settle();
   await token(microvmId);

@@ -5,7 +5,6 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { errorAnswer } from '../../src/api/answer.ts';
 import { handleCoreOperation } from '../../src/api/lambda-core/handle.ts';
 import { handleOperation } from '../../src/api/lambda-microvms/handle.ts';
-import { silentLog } from '../../src/lib/log.ts';
 import { type ControlPlaneRig, controlPlaneRig } from './control-plane-rig.ts';
 
 let rig: ControlPlaneRig;
@@ -138,7 +137,7 @@ test('whatever JSON comes as the input, nothing is a 5xx', async () => {
   await fc.assert(
     fc.asyncProperty(call, body, fc.string(), async ([method = '', rawPath = ''], text, rawQuery) => {
       const request = { method, rawPath, rawQuery, rawHeaders: [], body: Buffer.from(text) };
-      const handled = handleOperation(app, identity, request) ?? handleCoreOperation(app, identity, silentLog, request);
+      const handled = handleOperation(app, identity, request) ?? handleCoreOperation(app, identity, request);
       const answer = await handled?.catch((error: unknown) => errorAnswer(error, 'r'));
       expect(answer?.status).toBeGreaterThanOrEqual(400);
       expect(answer?.status).toBeLessThan(500);

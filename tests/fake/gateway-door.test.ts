@@ -129,7 +129,7 @@ test('a client that dawdles over its headers is cut off', async () => {
   expect(await readAll(socket)).toMatch(/^HTTP\/1.1 408 /);
 });
 
-test('TLS 1.1 and ALPN without http/1.1 are refused', async () => {
+test('ALPN prefers HTTP/2; TLS 1.1 and unknown protocols are refused', async () => {
   const attempt = (options: object) =>
     new Promise((resolve) => {
       const to = { host: '127.0.0.1', port: rig.port, servername: hostOf('one'), ca: rig.ca };
@@ -139,8 +139,11 @@ test('TLS 1.1 and ALPN without http/1.1 are refused', async () => {
       });
       socket.on('error', () => resolve('refused'));
     });
-  expect(await attempt({ ALPNProtocols: ['h2', 'http/1.1'] })).toBe('http/1.1');
-  expect(await attempt({ ALPNProtocols: ['h2'] })).toBe('refused');
+  expect(await attempt({ ALPNProtocols: ['h2', 'http/1.1'] })).toBe('h2');
+  expect(await attempt({ ALPNProtocols: ['http/1.1', 'h2'] })).toBe('h2');
+  expect(await attempt({ ALPNProtocols: ['http/1.1'] })).toBe('http/1.1');
+  expect(await attempt({})).toBe(false);
+  expect(await attempt({ ALPNProtocols: ['http/1.0'] })).toBe('refused');
   expect(await attempt({ minVersion: 'TLSv1', maxVersion: 'TLSv1.1' })).toBe('refused');
 });
 

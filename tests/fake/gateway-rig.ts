@@ -15,10 +15,16 @@ import { join } from 'node:path';
 import { type Duplex, duplexPair } from 'node:stream';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { Activity, DataPlane, Endpoint } from '../../src/contract/data-plane.ts';
+import { Limiter } from '../../src/contract/limiter.ts';
+import type { EndpointLimits } from '../../src/contract/limits.ts';
 import type { StreamTarget } from '../../src/contract/shell-frames.ts';
+import { Signs } from '../../src/contract/signs.ts';
+import type { AccessRecord, OnAnswered } from '../../src/gateway/access-log.ts';
+import { type Accounting, openAccounting } from '../../src/gateway/accounting.ts';
 import { openAuthority } from '../../src/gateway/authority.ts';
-import { createGateway, type Gateway } from '../../src/gateway/gateway.ts';
-import { openKeyRing } from '../../src/gateway/key-ring.ts';
+import { createGateway, type LocalGateway } from '../../src/gateway/gateway.ts';
+import { type KeyRing, openKeyRing } from '../../src/gateway/key-ring.ts';
+import type { TlsKeyPair } from '../../src/gateway/listener.ts';
 import { type GatewaySettings, gatewayDefaults } from '../../src/gateway/settings.ts';
 import { createTokens, type Tokens } from '../../src/gateway/token.ts';
 import { systemClock } from '../../src/lib/clock.ts';
@@ -36,6 +42,12 @@ export interface Pretended {
   autoResume: boolean;
 }
 
+const unlimited: EndpointLimits = {
+  bytesPerSecond: 'unlimited',
+  requestsPerSecond: 'unlimited',
+  connections: 'unlimited',
+};
+
 export class PretendedPlane implements DataPlane {
   readonly vms = new Map<string, Pretended>();
   readonly connections: Socket[] = [];
@@ -51,11 +63,23 @@ export class PretendedPlane implements DataPlane {
   wake: Promise<void> = Promise.resolve();
   #waking: Promise<void> | undefined;
   #listeners: ((microvmId: string) => void)[] = [];
+  readonly #streams = new Map<string, Duplex[]>();
+
+  /** Of every MicroVM; set before the first request. */
+  limits: Partial<EndpointLimits> = {};
+  readonly signs = new Map<string, Signs>();
+
+  limiter(microvmId: string): Limiter | undefined {
+    if (Object.keys(this.limits).length === 0) return undefined;
+    const signs = this.signs.get(microvmId) ?? new Signs();
+    this.signs.set(microvmId, signs);
+    return new Limiter(signs, { ...unlimited, ...this.limits }, 0);
+  }
 
   find(host: string): Endpoint | undefined {
     const microvmId = host.slice(0, -suffix.length - 1);
     const vm = this.vms.get(microvmId);
-    return vm && { microvmId, host, state: vm.asleep ? 'SUSPENDED' : 'RUNNING', autoResume: vm.autoResume };
+    return vm && { microvmId, host };
   }
 
   begin(): Activity {
@@ -91,7 +115,7 @@ export class PretendedPlane implements DataPlane {
 
   async open(microvmId: string, target: StreamTarget): Promise<Duplex> {
     this.opened += 1;
-    if (target === 'shell') return this.#openShell();
+    if (target === 'shell') return this.#keep(microvmId, this.#openShell());
     const socket = connect(this.vms.get(microvmId)?.ports.get(target) ?? 1, '127.0.0.1');
     try {
       await once(socket, 'connect');
@@ -99,7 +123,13 @@ export class PretendedPlane implements DataPlane {
       throw new Fault('guest_failed', { what: 'refused the connection' }, cause);
     }
     this.connections.push(socket);
-    return socket;
+    return this.#keep(microvmId, socket);
+  }
+
+  /** Until the MicroVM leaves. */
+  #keep(microvmId: string, stream: Duplex): Duplex {
+    this.#streams.set(microvmId, [...(this.#streams.get(microvmId) ?? []), stream]);
+    return stream;
   }
 
   #openShell(): Duplex {
@@ -118,6 +148,8 @@ export class PretendedPlane implements DataPlane {
 
   leave(microvmId: string): void {
     for (const listener of this.#listeners) listener(microvmId);
+    const gone = new Fault('guest_failed', { what: 'went away' });
+    for (const stream of this.#streams.get(microvmId) ?? []) stream.destroy(gone);
   }
 }
 
@@ -130,12 +162,20 @@ export interface Answer {
 }
 
 export interface Rig extends AsyncDisposable {
-  gateway: Gateway;
+  gateway: LocalGateway;
   plane: PretendedPlane;
+  ring: KeyRing;
   tokens: Tokens;
+  /** Of requests that are over. */
+  records: AccessRecord[];
+  accounting: Accounting;
+  /** Path of the access log. */
+  accessLog: string;
   port: number;
   /** PEM. */
   ca: string;
+  /** What the gateway serves with. */
+  tls: TlsKeyPair;
   /** An application on port 8080 (or another) of `microvmId`. */
   app(microvmId: string, listener: RequestListener, guestPort?: number): Promise<Server>;
   /** A token for all ports, or these. */
@@ -147,15 +187,28 @@ export interface Rig extends AsyncDisposable {
   raw(microvmId: string): Promise<TLSSocket>;
 }
 
-export async function startRig(changes: Partial<GatewaySettings> = {}): Promise<Rig> {
+export async function startRig(changes: Partial<GatewaySettings> = {}, onAnswered?: OnAnswered): Promise<Rig> {
   const directory = await mkdtemp(join(tmpdir(), 'waterbear-gateway-'));
   const loopback = changes.endpointMode === 'port';
   const tls = await openAuthority({ directory, suffix, loopback, clock: systemClock });
-  const tokens = createTokens(await openKeyRing(join(directory, 'tokens.json'), systemClock));
+  const ring = await openKeyRing(join(directory, 'tokens.json'), systemClock);
+  const tokens = createTokens(ring);
   const plane = new PretendedPlane();
   const settings = { ...gatewayDefaults, ...changes };
+  const records: AccessRecord[] = [];
+  const accessLog = join(directory, 'access.log');
+  const accounting = await openAccounting({
+    ...{ trust: tokens.trust, accessLog, clock: systemClock, log: silentLog },
+    ownerOf: (microvmId) => (plane.vms.has(microvmId) ? { account: '000000000000', imageArn: 'arn:image' } : undefined),
+  });
   const gateway = createGateway({
     dataPlane: plane,
+    onAnswered(record) {
+      records.push(record);
+      onAnswered?.(record);
+      accounting.onAnswered(record);
+    },
+    admitted: accounting.admitted,
     tokens,
     clock: systemClock,
     log: silentLog,
@@ -180,9 +233,14 @@ export async function startRig(changes: Partial<GatewaySettings> = {}): Promise<
   return {
     gateway,
     plane,
+    ring,
     tokens,
+    records,
+    accounting,
+    accessLog,
     port,
     ca,
+    tls,
     token,
     options,
     app: async (microvmId, listener, guestPort = 8080) => {
@@ -212,6 +270,8 @@ export async function startRig(changes: Partial<GatewaySettings> = {}): Promise<
         app.closeAllConnections();
         app.close();
       }
+      await accounting[Symbol.asyncDispose]();
+      await ring[Symbol.asyncDispose]();
       await rm(directory, { recursive: true, force: true });
     },
   };

@@ -1,10 +1,11 @@
 // The shell's WebSocket through the gateway, with the tiny shell of the fake driver behind it. Reference g.
 import { once } from 'node:events';
-import type { RequestListener } from 'node:http';
+import type { OutgoingHttpHeaders, RequestListener } from 'node:http';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { encodeFrame } from '../../src/contract/shell-frames.ts';
-import { type Client, newClient, opened } from '../support/web-socket-client.ts';
+import { type Client, clientOver, newClient, opened } from '../support/web-socket-client.ts';
 import { hostOf, type Rig, startRig, until } from './gateway-rig.ts';
+import { answerOf, askHttp2, openSession } from './http2-client.ts';
 
 let rig: Rig;
 let token: string;
@@ -64,8 +65,9 @@ test('what is no control message is typed; a size out of bounds is neither', asy
 
 test('a shell token opens nothing else, and another token no shell', async () => {
   const headers = { 'x-aws-proxy-auth': token };
-  expect(await rig.ask('vm', { path: '/shell', headers })).toMatchObject({ status: 502, body: '' });
-  expect(await rig.ask('vm', { path: '/', headers })).toMatchObject({ status: 502, body: '' });
+  const shellOnly = { status: 502, body: '', headers: { 'x-waterbear-reason': 'shell_only' } };
+  expect(await rig.ask('vm', { path: '/shell', headers })).toMatchObject(shellOnly);
+  expect(await rig.ask('vm', { path: '/', headers })).toMatchObject(shellOnly);
   await expect(opened(connect('/ws'))).rejects.toThrow('502');
   await expect(opened(connect('/shell', {}))).rejects.toThrow('403');
   const expired = await rig.tokens.mint({ microvmId: 'vm', ports: [], shell: true, expiresAtMs: Date.now() - 1 });
@@ -191,4 +193,89 @@ test('profile aws says no more than AWS does', async () => {
   shell.type('exit 3\r');
   expect(await shell.closed()).toEqual({ code: 1000, reason: 'shell exited' });
   expect(shell.heard.control).toEqual([{ type: 'session_init', session_id: expect.any(String) }]);
+});
+
+test('a shell leaves a record, is counted, and is cut with 1008 when its token is revoked', async () => {
+  const shell = await opened(connect());
+  await shell.until('λ $ ');
+  const openNow = () => rig.accounting.snapshot(0).byMicrovm.get('vm')?.open;
+  expect(openNow()).toEqual({ requests: 0, webSockets: 1 });
+  const { jti = '' } = (await rig.tokens.claimsOf(token)) ?? {};
+  await rig.tokens.revokeToken('vm', jti);
+  expect(await shell.closed()).toEqual({ code: 1008, reason: 'The token was revoked.' });
+  await until(() => rig.records.length === 1);
+  expect(rig.records[0]).toMatchObject({
+    ...{ status: 101, end: 'switched', microvmId: 'vm', target: 'shell', tokenId: jti, refusal: undefined },
+    path: '/shell',
+  });
+  expect(openNow()).toEqual({ requests: 0, webSockets: 0 });
+  await expect(opened(connect())).rejects.toThrow('403');
+  await until(() => rig.records.length === 2);
+  expect(rig.records[1]).toMatchObject({ status: 403, end: 'refused', refusal: 'token_missing' });
+});
+
+test('it is within the limits of its endpoint', async () => {
+  rig.plane.limits = { connections: 1, requestsPerSecond: 1_000, bytesPerSecond: 10_000_000 };
+  const shell = await opened(connect());
+  await shell.until('λ $ ');
+  await expect(opened(connect())).rejects.toThrow('429 too_many_connections');
+  shell.type('exit 0\r');
+  await shell.closed();
+  await until(() => rig.plane.signs.get('vm')?.connections === 0);
+  const again = await opened(connect());
+  await again.until('λ $ ');
+  rig.plane.leave('vm');
+  expect(await again.closed()).toMatchObject({ code: 1001 });
+  await until(() => rig.plane.ended === rig.plane.begun);
+});
+
+test('one of which nobody hears anything is closed with 1008; pings are signs of life', async () => {
+  await using strict = await startRig({ stallMs: 600 });
+  await strict.app('vm', hello);
+  const own = await strict.tokens.mint({ microvmId: 'vm', ports: [], shell: true, expiresAtMs: Date.now() + 60_000 });
+  const url = `wss://${hostOf('vm')}:${strict.port}/shell`;
+  const order = { url, ca: strict.ca, headers: { 'x-aws-proxy-auth': own } };
+  const [silent, alive] = [await opened(newClient(order)), await opened(newClient(order))];
+  const timer = setInterval(() => alive.socket.ping(), 100);
+  expect(await silent.closed()).toEqual({ code: 1008, reason: 'The connection was silent for too long.' });
+  expect(alive.heard.closed).toBeUndefined();
+  clearInterval(timer);
+  expect(await alive.closed()).toMatchObject({ code: 1008 });
+});
+
+test('over HTTP/2 it is the same, beside other requests of the connection', async () => {
+  const session = openSession(rig, 'vm');
+  if (!session.remoteSettings.enableConnectProtocol) await once(session, 'remoteSettings');
+  const begin = { ':method': 'CONNECT', ':protocol': 'websocket', ':path': '/shell', 'x-aws-proxy-auth': token };
+  const start = (headers: OutgoingHttpHeaders) => session.request({ ...begin, ...headers }, { endStream: false });
+  expect((await answerOf(start({}))).status).toBe(400);
+  const good = { 'sec-websocket-version': '13' };
+  expect((await answerOf(start({ ...good, ':path': '/other' }))).status).toBe(502);
+  const shells: Client[] = [];
+  for (let i = 0; i < 2; i++) {
+    const stream = start(good);
+    const [headers] = await once(stream, 'response');
+    expect(headers).toMatchObject({ ':status': 200 });
+    expect(headers).not.toHaveProperty('sec-websocket-accept');
+    shells.push(clientOver(stream));
+  }
+  const [first, second] = shells;
+  await first?.until('λ $ ');
+  first?.type('size\r');
+  await first?.until('0 0\r\n');
+  expect((await askHttp2(rig, session, 'vm')).body).toBe('application /');
+  first?.type('exit 4\r');
+  expect(await first?.closed()).toEqual({ code: 1000, reason: 'shell exited' });
+  expect(first?.heard.control.at(-1)).toEqual({ type: 'exit', code: 4 });
+  await second?.until('λ $ ');
+  rig.plane.leave('vm');
+  expect(await second?.closed()).toMatchObject({ code: 1001 });
+  await until(() => rig.plane.ended === rig.plane.begun && rig.plane.shells.every((one) => one.destroyed));
+  expect(
+    rig.records.filter(({ target }) => target === 'shell').map(({ protocol, status }) => [protocol, status]),
+  ).toEqual([
+    ['HTTP/2', 200],
+    ['HTTP/2', 200],
+  ]);
+  session.destroy();
 });

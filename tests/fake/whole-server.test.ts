@@ -107,3 +107,18 @@ test("the operator's own certificate and suffix are used", async () => {
     await rm(directory, { recursive: true });
   }
 });
+
+test('two threads, one sleeping MicroVM, 200 requests at once: one wake', async () => {
+  const it = await start({ gatewayThreads: 2 });
+  const microvmImageHooks = { ready: 'ENABLED', readyTimeoutInSeconds: 5 } as const;
+  const microvmHooks = { resume: 'ENABLED', resumeTimeoutInSeconds: 5 } as const;
+  const { imageArn } = await it.build('app', zip, { hooks: { port: 8080, microvmImageHooks, microvmHooks } });
+  const vm = await it.run(imageArn, { idlePolicy: { ...idlePolicy, maxIdleDurationSeconds: 60 } });
+  await it.until(vm.id, 'RUNNING');
+  await it.lambda.suspendMicrovm({ microvmIdentifier: vm.id });
+  await it.until(vm.id, 'SUSPENDED');
+  const answers = await Promise.all(Array.from({ length: 200 }, () => it.get(vm.endpoint, vm.token)));
+  expect(new Set(answers.map(({ body }) => Number(body)))).toEqual(new Set(answers.map((_, i) => i + 1)));
+  const called: { name: string }[] = JSON.parse((await it.get(vm.endpoint, vm.token, '/hooks')).body);
+  expect(called.filter(({ name }) => name === 'resume')).toHaveLength(1);
+});

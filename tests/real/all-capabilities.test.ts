@@ -10,6 +10,7 @@ import {
 } from '../../src/contract/shell-frames.ts';
 import { hostFiles, hostPrograms } from '../support/host-programs.ts';
 import { type CommandEnd, type InsideVm, startInsideVm } from '../support/inside-vm.ts';
+import { connectTo } from '../support/real-node.ts';
 
 const dockerfile = `FROM localhost/waterbear/python:3
 COPY tools /opt/tools
@@ -47,7 +48,7 @@ test('root has every capability of the kernel', async () => {
 });
 
 test('a shell has all of it too, in the group of the application', async () => {
-  const stream = await vm.host.node.open(vm.microvmId, 'shell');
+  const stream = await connectTo(vm.host.node, vm.microvmId, 'shell');
   const command =
     'grep CapEff /proc/self/status; cat /proc/self/cgroup; mount -t tmpfs none /mnt && umount /mnt && echo mounted';
   stream.write(encodeFrame(hostFrames.pipes, encodeCommand(['sh', '-c', command])));

@@ -95,6 +95,8 @@ test('a terminal: prompt, size, keys, job control, exit code', async () => {
   shell.tell({ type: 'resize', cols: 120, rows: 40 });
   shell.type('stty size\r');
   await shell.until('40 120\r\n');
+  shell.type('echo fed-$((1+1))\n');
+  await shell.until('fed-2\r\n');
   shell.type("sh -c 'echo begun-$((1+1)); exec sleep 1000'\r");
   await shell.until('begun-2\r\n');
   shell.type('\x03');

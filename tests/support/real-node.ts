@@ -3,10 +3,13 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { Duplex } from 'node:stream';
 import type { BuildOrder, NodeClient } from '../../src/contract/node-api.ts';
+import type { StreamTarget } from '../../src/contract/shell-frames.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { silentLog } from '../../src/lib/log.ts';
 import { type NodeSettings, openNode } from '../../src/node/open-node.ts';
+import { Relay } from '../../src/relay/relay.ts';
 import { type ZipEntry, zipOf } from './zip.ts';
 
 export const toolkitDirectory = resolve(import.meta.dirname, '../../.waterbear');
@@ -81,9 +84,16 @@ export function buildOrder(archivePath: string, changes: Partial<BuildOrder> = {
   };
 }
 
+/** A byte stream to a port, or a shell, of a running guest. */
+export async function connectTo(node: NodeClient, microvmId: string, target: StreamTarget): Promise<Duplex> {
+  const relay = node.relayOf(microvmId);
+  if (!relay) throw new Error(`${microvmId} does not run`);
+  return new Relay(relay).open(target);
+}
+
 /** One HTTP request to port 8080 of a guest over the host's byte stream; the parsed JSON answer. */
 export async function ask<T>(node: NodeClient, microvmId: string, path = '/', body?: string): Promise<T> {
-  const stream = await node.open(microvmId, 8080);
+  const stream = await connectTo(node, microvmId, 8080);
   return new Promise((resolve, reject) => {
     const headers = {
       connection: 'close',

@@ -24,20 +24,23 @@ export interface SigningOptions {
   nowMs?: number;
   region?: string;
   service?: string;
+  /** For `x-amz-content-sha256`, which is sent only then; what is signed is the hash of the body otherwise. */
+  payload?: string | undefined;
 }
 
 /** Adds Host, X-Amz-Date, Content-Length and Authorization. All headers are signed. */
 export function signHeaders(request: RawRequest, credentials: Credentials, options: SigningOptions = {}): string[] {
-  const { nowMs = Date.now(), region = 'us-east-1', service = 'lambda' } = options;
+  const { nowMs = Date.now(), region = 'us-east-1', service = 'lambda', payload } = options;
   const { method, path: rawPath, query: rawQuery = '', headers: given = [], body = '' } = request;
   const bytes = Buffer.from(body);
   const amzDate = formatAmzDate(nowMs);
   const length = bytes.length > 0 ? ['Content-Length', String(bytes.length)] : [];
-  const rawHeaders = ['Host', 'localhost', 'X-Amz-Date', amzDate, ...length, ...given];
+  const hash = payload === undefined ? [] : ['X-Amz-Content-Sha256', payload];
+  const rawHeaders = ['Host', 'localhost', 'X-Amz-Date', amzDate, ...hash, ...length, ...given];
   const headers = collectHeaders(rawHeaders);
   const signedHeaders = [...headers.keys()].sort();
   const covered = { method, rawPath, rawQuery, rawHeaders, body: bytes };
-  const payloadHash = sha256Hex(bytes);
+  const payloadHash = payload ?? sha256Hex(bytes);
   const canonical = canonicalRequest({ request: covered, headers, service, signedHeaders, payloadHash });
   const scope = { date: amzDate.slice(0, 8), region, service };
   const key = signingKey(credentials.secretAccessKey, scope);
@@ -48,6 +51,35 @@ export function signHeaders(request: RawRequest, credentials: Credentials, optio
     `Signature=${signature}`,
   ];
   return [...rawHeaders, 'Authorization', authorization.join(', ')];
+}
+
+/** The same request as a presigned one: the signature is in its query, and covers no header but Host, which is the last. */
+export function presigned(request: RawRequest, credentials: Credentials, options: SigningOptions = {}): RawRequest {
+  const { nowMs = Date.now(), region = 'us-east-1', service = 'lambda', payload } = options;
+  const { method, path: rawPath, query = '', headers: given = [], body = '' } = request;
+  const bytes = Buffer.from(body);
+  const amzDate = formatAmzDate(nowMs);
+  const scope = { date: amzDate.slice(0, 8), region, service };
+  const claim = new URLSearchParams({
+    'X-Amz-Algorithm': 'AWS4-HMAC-SHA256',
+    'X-Amz-Credential': `${credentials.accessKeyId}/${credentialScope(scope)}`,
+    'X-Amz-Date': amzDate,
+    'X-Amz-Expires': '300',
+    'X-Amz-SignedHeaders': 'host',
+  });
+  const length = bytes.length > 0 ? ['Content-Length', String(bytes.length)] : [];
+  const headers = [...length, ...given, 'Host', 'localhost'];
+  const rawQuery = [query, claim].filter((part) => String(part) !== '').join('&');
+  const canonical = canonicalRequest({
+    request: { method, rawPath, rawQuery, rawHeaders: headers, body: bytes },
+    headers: collectHeaders(headers),
+    service,
+    signedHeaders: ['host'],
+    payloadHash: payload ?? sha256Hex(bytes),
+  });
+  const key = signingKey(credentials.secretAccessKey, scope);
+  const signature = sign(key, 'AWS4-HMAC-SHA256', amzDate, credentialScope(scope), sha256Hex(canonical));
+  return { ...request, headers, query: `${rawQuery}&X-Amz-Signature=${signature}` };
 }
 
 /** The bytes of a request with these headers. */
@@ -76,12 +108,32 @@ export function parseAnswers(stream: Buffer, bodiless = false): RawAnswer[] {
     const headers = Object.fromEntries(
       lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]),
     );
-    const length = bodiless || status === '100' ? 0 : Number(headers['content-length'] ?? 0);
-    at = end + 4 + length;
-    if (at > stream.length) break;
-    if (status !== '100') answers.push({ status: Number(status), headers, body: stream.toString('utf8', end + 4, at) });
+    const isEmpty = bodiless || status === '100' || status === '204' || status === '304';
+    const from = end + 4;
+    const isChunked = !isEmpty && headers['transfer-encoding'] === 'chunked';
+    const length = isEmpty ? 0 : Number(headers['content-length'] ?? 0);
+    const body = isChunked
+      ? readChunks(stream, from)
+      : { text: stream.toString('utf8', from, from + length), end: from + length };
+    if (body === undefined || body.end > stream.length) break;
+    at = body.end;
+    if (status !== '100') answers.push({ status: Number(status), headers, body: body.text });
   }
   return answers;
+}
+
+/** A chunked body and where it ends; undefined when it is cut short. */
+function readChunks(stream: Buffer, from: number): { text: string; end: number } | undefined {
+  let text = '';
+  for (let at = from; ; ) {
+    const line = stream.indexOf('\r\n', at);
+    const size = line < 0 ? Number.NaN : Number.parseInt(stream.toString('latin1', at, line), 16);
+    const end = line + 2 + size + 2;
+    if (Number.isNaN(size) || end > stream.length) return undefined;
+    text += stream.toString('utf8', line + 2, end - 2);
+    at = end;
+    if (size === 0) return { text, end };
+  }
 }
 
 export interface ExchangeOptions {

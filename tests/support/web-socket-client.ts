@@ -1,5 +1,6 @@
 // A WebSocket client that keeps what it hears, for tests.
 import { once } from 'node:events';
+import type { Duplex } from 'node:stream';
 import WebSocket from 'ws';
 
 export interface Heard {
@@ -35,7 +36,26 @@ export function newClient({ url, ca, headers = {}, protocols = [] }: ClientOrder
   const lookup = (_: string, options: { all?: boolean }, done: (...args: unknown[]) => void): void =>
     options.all ? done(null, loopback) : done(null, '127.0.0.1', 4);
   const options = { ca, headers, lookup: lookup as never, perMessageDeflate: false };
-  const socket = new WebSocket(url, protocols, options);
+  return listening(new WebSocket(url, protocols, options));
+}
+
+/** Over a stream whose handshake is done, as a WebSocket over HTTP/2 has it. */
+export function clientOver(stream: Duplex): Client {
+  // What `ws` does itself after a handshake over HTTP/1.1; none of this is in its types.
+  const Plain = WebSocket as unknown as new (address: null, protocols: undefined, options: object) => Raw;
+  const socket = new Plain(null, undefined, { autoPong: true });
+  socket._isServer = false;
+  const client = listening(socket);
+  socket.setSocket(stream, Buffer.alloc(0), { allowSynchronousEvents: true, maxPayload: 1 << 20 });
+  return client;
+}
+
+interface Raw extends WebSocket {
+  _isServer: boolean;
+  setSocket(stream: Duplex, early: Buffer, options: object): void;
+}
+
+function listening(socket: WebSocket): Client {
   const heard: Heard = { control: [], bytes: '', closed: undefined };
   let look = (): void => {};
   socket.on('error', () => {});

@@ -11,14 +11,15 @@ const allowed: Record<string, readonly string[]> = {
   contract: ['lib'],
   store: ['lib', 'contract'],
   objects: ['contract', 'lib'],
-  vmm: ['lib', 'contract'],
+  relay: ['contract', 'lib'],
+  vmm: ['relay', 'contract', 'lib'],
   net: ['lib'],
   build: ['vmm', 'net', 'objects', 'contract', 'lib'],
   node: ['vmm', 'net', 'build', 'objects', 'contract', 'lib'],
   app: ['store', 'objects', 'contract', 'lib'],
   tasks: ['app', 'lib'],
   api: ['app', 'contract', 'lib'],
-  gateway: ['app', 'contract', 'lib'],
+  gateway: ['relay', 'contract', 'lib'],
 };
 
 interface Import {

@@ -1,7 +1,7 @@
 // Errors of the network connector API: other names than those of MicroVMs, a `Type`, and two that spell `Message` with a capital.
 import { coreErrors } from '../../contract/lambda-core.ts';
-import { type FaultCode, isFault } from '../../lib/errors.ts';
-import { type Answer, jsonAnswer } from '../answer.ts';
+import { type Fault, type FaultCode, isFault } from '../../lib/errors.ts';
+import { type Answer, failureText, SerializationError, typedError } from '../answer.ts';
 
 type Modelled = keyof typeof coreErrors;
 
@@ -12,19 +12,19 @@ const modelled: Partial<Record<FaultCode, Modelled>> = {
   conflict: 'ResourceConflictException',
   not_found: 'ResourceNotFoundException',
   quota_exceeded: 'NetworkConnectorLimitExceededException',
+  throttled: 'TooManyRequestsException',
 };
 
-/** Undefined for an error of the server, and for what this API has no words for. */
-export function refusal(error: unknown): Answer | undefined {
+/** Undefined where this API has the words of all others: who may not, may not. */
+export function coreErrorAnswer(error: unknown, requestId: string): Answer | undefined {
+  if (error instanceof SerializationError || isFault(error, 'access_denied')) return undefined;
   const name = isFault(error) ? modelled[error.code] : undefined;
-  return name === undefined || !isFault(error) ? undefined : answerOf(name, 'User', error.message);
+  if (name === undefined || !isFault(error)) return answerOf('ServiceException', 'Service', failureText(requestId));
+  return answerOf(name, 'User', error.message, error);
 }
 
-export const serviceFailure = (): Answer =>
-  answerOf('ServiceException', 'Service', 'The request failed inside the server. Its log says more.');
-
-function answerOf(name: Modelled, type: 'User' | 'Service', message: string): Answer {
+function answerOf(name: Modelled, type: 'User' | 'Service', message: string, error?: Fault): Answer {
   const { status, members } = coreErrors[name];
-  const answer = jsonAnswer(status, { Type: type, [members[1]]: message });
-  return { ...answer, headers: { ...answer.headers, 'x-amzn-errortype': name } };
+  const reason = name === 'TooManyRequestsException' ? { Reason: 'CallerRateLimitExceeded' } : {};
+  return typedError(name, status, { Type: type, [members[1]]: message, ...reason }, error);
 }

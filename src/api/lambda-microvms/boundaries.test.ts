@@ -4,9 +4,10 @@ import { operations } from '../../contract/generated/operations.ts';
 import { coreOperations } from '../../contract/lambda-core.ts';
 import type { Member, Operation, Shape } from '../../contract/model.ts';
 import { isFault } from '../../lib/errors.ts';
+import { SerializationError } from '../answer.ts';
 import { readInput } from './read-input.ts';
 import { free, type Row, rows, structural } from './testing/model-limits.ts';
-import { SerializationError, structureOf } from './validate.ts';
+import { structureOf } from './validate.ts';
 
 /** Bounds of the profile `aws`. */
 const limits = {

@@ -1,22 +1,20 @@
-// The AWS API: route → authenticate → read and check → use case → write.
+// The AWS API: route → authenticate → count → read and check → use case → write.
 import type { App } from '../../app/create-app.ts';
 import { type OperationName, operations } from '../../contract/generated/operations.ts';
 import type { Operation } from '../../contract/model.ts';
-import { type Answer, jsonAnswer, namedError } from '../answer.ts';
+import { type Answer, jsonAnswer } from '../answer.ts';
 import type { Authenticate, ReceivedRequest } from '../authenticate.ts';
 import { readInput } from './read-input.ts';
 import { createRouter, type Match } from './route.ts';
-import { tagErrorAnswer } from './tag-errors.ts';
-import { SerializationError } from './validate.ts';
 import { writeOutput } from './write-output.ts';
 
 type AnyOperation = (caller: { account: string }, input: Record<string, unknown>) => Promise<unknown>;
 
 const route = createRouter<OperationName>(operations);
 
-/** The AWS operations as a function; undefined when no operation has this path. Rejects with a Fault. */
+/** The AWS operations as a function; undefined when no operation has this path. Rejects with a Fault or a SerializationError. */
 export function handleOperation(
-  app: Pick<App, 'operations' | 'inputLimits'>,
+  app: Pick<App, 'operations' | 'inputLimits' | 'throttle'>,
   authenticate: Authenticate,
   request: ReceivedRequest,
 ): Promise<Answer> | undefined {
@@ -25,27 +23,16 @@ export function handleOperation(
 }
 
 async function answerMatch(
-  app: Pick<App, 'operations' | 'inputLimits'>,
+  app: Pick<App, 'operations' | 'inputLimits' | 'throttle'>,
   authenticate: Authenticate,
   request: ReceivedRequest,
   { name, labels }: Match<OperationName>,
 ): Promise<Answer> {
   const { account } = await authenticate(request);
+  app.throttle({ account }, name);
   const { input: inputName, output: outputName, status }: Operation = operations[name];
   // `readInput` has made the input what the table says, which is what the use case takes.
   const run = app.operations[name] as AnyOperation;
-  let input: Record<string, unknown> = {};
-  try {
-    if (inputName !== undefined) input = readInput(inputName, request, labels, app.inputLimits);
-  } catch (error) {
-    if (error instanceof SerializationError) return namedError('SerializationException', error.message);
-    throw error;
-  }
-  try {
-    return jsonAnswer(status, writeOutput(outputName, await run({ account }, input)));
-  } catch (error) {
-    const answer = tagErrorAnswer(name, error);
-    if (answer) return answer;
-    throw error;
-  }
+  const input = inputName === undefined ? {} : readInput(inputName, request, labels, app.inputLimits);
+  return jsonAnswer(status, writeOutput(outputName, await run({ account }, input)));
 }

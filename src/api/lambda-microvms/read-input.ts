@@ -2,8 +2,9 @@
 import { type Constraint, constraints } from '../../contract/constraints.ts';
 import { coreConstraints } from '../../contract/lambda-core.ts';
 import type { Member } from '../../contract/model.ts';
+import { SerializationError } from '../answer.ts';
 import type { ReceivedRequest } from '../authenticate.ts';
-import { type Check, finish, readMembers, SerializationError, structureOf } from './validate.ts';
+import { type Check, finish, readMembers, structureOf } from './validate.ts';
 
 /** Throws SerializationError for what cannot be read, `invalid_input` for what may not be. */
 export function readInput(

@@ -1,15 +1,22 @@
-// The tag operations are those of the whole of Lambda: refusals of theirs have other names, and a `Type`.
-import type { OperationName } from '../../contract/generated/operations.ts';
-import { isFault } from '../../lib/errors.ts';
-import { type Answer, jsonAnswer } from '../answer.ts';
+// The tag operations are those of the whole of Lambda: some of their errors have other names, and a `Type`.
+import { errors } from '../../contract/generated/operations.ts';
+import { type FaultCode, isFault } from '../../lib/errors.ts';
+import { type Answer, failureText, SerializationError, typedError } from '../answer.ts';
 
-const tagOperations: readonly OperationName[] = ['ListTags', 'TagResource', 'UntagResource'];
+const modelled: Partial<Record<FaultCode, keyof typeof errors>> = {
+  invalid_input: 'InvalidParameterValueException',
+  conflict: 'ResourceConflictException',
+  throttled: 'TooManyRequestsException',
+};
 
-/** Undefined where the error has the same form as with every other operation. */
-export function tagErrorAnswer(operation: OperationName, error: unknown): Answer | undefined {
-  if (!tagOperations.includes(operation) || !isFault(error, 'invalid_input', 'conflict')) return undefined;
-  const [status, name] =
-    error.code === 'conflict' ? [409, 'ResourceConflictException'] : [400, 'InvalidParameterValueException'];
-  const answer = jsonAnswer(Number(status), { Type: 'User', message: error.message });
-  return { ...answer, headers: { ...answer.headers, 'x-amzn-errortype': String(name) } };
+/** Undefined where the error has the same form as with every other operation, as what breaks the grammar of the model has. */
+export function tagErrorAnswer(error: unknown, requestId: string): Answer | undefined {
+  if (error instanceof SerializationError || isFault(error, 'access_denied', 'not_found')) return undefined;
+  if (isFault(error) && 'violations' in error.facts) return undefined;
+  const name = isFault(error) ? modelled[error.code] : undefined;
+  if (name === undefined || !isFault(error)) {
+    const failure = 'ServiceException';
+    return typedError(failure, errors[failure].status, { Type: 'Service', message: failureText(requestId) });
+  }
+  return typedError(name, errors[name].status, { Type: 'User', message: error.message }, error);
 }

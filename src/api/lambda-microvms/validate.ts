@@ -4,9 +4,7 @@ import { structures } from '../../contract/generated/operations.ts';
 import { coreEnums, coreStructures } from '../../contract/lambda-core.ts';
 import type { Member, Shape, Structure } from '../../contract/model.ts';
 import { Fault } from '../../lib/errors.ts';
-
-/** Type errors end the check at once: the request could not be read. */
-export class SerializationError extends Error {}
+import { SerializationError } from '../answer.ts';
 
 interface Spot {
   /** As errors name it, e.g. `hooks.port`. */
@@ -35,12 +33,13 @@ const violate = ({ violations }: Check, { path }: Spot, rule: string): void => {
   violations.push(isShown ? `Value at '${path}' failed to satisfy constraint: ${rule}` : '');
 };
 
-/** Throws `invalid_input` when there are violations. */
+/** Throws `invalid_input` with the fact `violations`, their count, when there are any. */
 export function finish(check: Check): void {
   const count = check.violations.length;
   if (count === 0) return;
   const shown = check.violations.slice(0, shownViolations).join('; ');
-  throw new Fault('invalid_input', { what: `${count} validation error${count > 1 ? 's' : ''} detected: ${shown}` });
+  const what = `${count} validation error${count > 1 ? 's' : ''} detected: ${shown}`;
+  throw new Fault('invalid_input', { what, violations: count });
 }
 
 export function structureOf(name: string): Structure {
@@ -49,7 +48,7 @@ export function structureOf(name: string): Structure {
   return structure;
 }
 
-/** Reads the members that `source` has; `null` counts as absent. */
+/** Reads the members that `source` has; `null` counts as absent. A type error ends the check at once: throws SerializationError. */
 export function readMembers(
   check: Check,
   structureName: string,

@@ -21,12 +21,12 @@ export async function writeAnswer(response: ServerResponse, answer: S3Answer): P
       ...headers,
       ...(xml === undefined ? {} : { 'content-type': 'application/xml', 'content-length': Buffer.byteLength(xml) }),
     });
-  } catch (error) {
+    if (body) await pipeline(body, response);
+    else response.end(xml);
+  } finally {
+    // Into an answer whose client has gone nothing is piped, and what was not piped is not closed.
     body?.destroy();
-    throw error;
   }
-  if (body) await pipeline(body, response);
-  else response.end(xml);
 }
 
 export function errorAnswer(error: S3Error, resource: string, ids: RequestIds, method: string): S3Answer {

@@ -42,9 +42,11 @@ function connect(message: IncomingMessage, ...steps: [VerifiedBody] | [ChunkedBo
   const last = steps[1] ?? steps[0];
   // A short bad body may fail before its reader is attached; the reader then finds the error in the stream.
   last.on('error', () => {});
+  // Also one that came whole is lost when its connection ends before it was read, and says nothing more if that was before now.
   const onEnd = (): void => {
-    if (!message.complete) last.destroy(s3Fault('IncompleteBody', 'The connection ended before the body did.'));
+    if (!message.readableEnded) last.destroy(s3Fault('IncompleteBody', 'The connection ended before the body did.'));
   };
+  if (message.destroyed) onEnd();
   message.once('error', onEnd).once('close', onEnd);
   if (first !== last && last instanceof VerifiedBody) pipeline(first, last, () => {});
   message.pipe(first);

@@ -50,11 +50,8 @@ async function checkRoom(app: AppContext, trx: Database, caller: Caller, arn: st
   if (await findImage(trx, arn)) throw invalid(`MicroVM image ${arn} already exists in this account.`);
   const { maxImages } = app.settings.limits;
   if ((await countImages(trx, caller.account)) >= maxImages) {
-    throw quotaExceeded(
-      'microvm-images',
-      'microvm-image',
-      `The account has ${maxImages} images, which is the limit. Delete one first.`,
-    );
+    const what = `The account has ${maxImages} images, which is the limit. Delete one first, or raise --quota images.`;
+    throw quotaExceeded({ quotaCode: 'microvm-images', resourceType: 'microvm-image', resourceId: arn, what });
   }
   await checkBuildRoom(app, trx, caller.account);
 }

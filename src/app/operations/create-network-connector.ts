@@ -44,8 +44,8 @@ async function checkRoom(app: AppContext, trx: Database, { account, name }: Conn
   }
   const { maxConnectors } = app.settings.limits;
   if ((await countConnectors(trx, account)) < maxConnectors) return;
-  const what = `The account has ${maxConnectors} network connectors, which is the limit. Delete one first.`;
-  throw quotaExceeded('network-connectors', 'network-connector', what);
+  const what = `The account has ${maxConnectors} network connectors, which is the limit. Delete one first, or raise --quota connectors.`;
+  throw quotaExceeded({ quotaCode: 'network-connectors', resourceType: 'network-connector', what });
 }
 
 function newRow(app: AppContext, { account }: Caller, input: CreateNetworkConnectorRequest): ConnectorRow {

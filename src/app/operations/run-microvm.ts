@@ -12,8 +12,9 @@ import { microvmAnswer } from '../answers.ts';
 import { readSpec } from '../build-image.ts';
 import { invalid, requireImage, requireMicrovm } from '../caller-checks.ts';
 import { resolveConnectors } from '../connectors.ts';
-import { type AppContext, leave } from '../context.ts';
+import type { AppContext } from '../context.ts';
 import { converge } from '../convergence.ts';
+import { addEndpoint } from '../endpoints.ts';
 import { once, replayed, type TokenUse } from '../idempotency.ts';
 import { quotaExceeded } from '../quota.ts';
 import type { Caller } from '../settings.ts';
@@ -45,7 +46,7 @@ export async function runMicrovm(
   });
   const written = await writeDown(app, caller, input, row);
   if (written !== row.microvmId) return microvmAnswer(app, await requireMicrovm(app, caller, written));
-  void converge(app, app.index.add(row, app.clock.now()));
+  void converge(app, addEndpoint(app, row));
   return microvmAnswer(app, row);
 }
 
@@ -68,7 +69,7 @@ async function writeDown(app: AppContext, caller: Caller, input: RunMicrovmReque
   } finally {
     // Nobody will end a MicroVM that never was: its endpoint and its room are given back here.
     if (written !== microvmId) {
-      leave(app, microvmId);
+      app.closeEndpoint?.(microvmId);
       await app.node.terminate(microvmId);
     }
   }
@@ -85,9 +86,14 @@ async function checkStillPossible(
   const image = await requireImage({ db: trx }, caller, input.imageIdentifier, 'Malformed ARN');
   await launchable(app, trx, image, row.imageVersion);
   const { maxMemoryMib } = app.settings.limits;
-  if ((await sumLiveMemoryMib(trx, caller.account)) + row.memoryMib <= maxMemoryMib) return;
-  const what = 'The base maximum allocated memory limit has been reached for this account.';
-  throw quotaExceeded('L-CD1C0CC4', 'microvm', what);
+  const usedMib = await sumLiveMemoryMib(trx, caller.account);
+  if (usedMib + row.memoryMib <= maxMemoryMib) return;
+  const what = [
+    'The base maximum allocated memory limit has been reached for this account:',
+    `MicroVMs that have not ended have ${usedMib} of ${maxMemoryMib} MiB, and this one needs ${row.memoryMib} MiB.`,
+    'Terminate some, or raise --quota memory-mib.',
+  ].join(' ');
+  throw quotaExceeded({ quotaCode: 'L-CD1C0CC4', resourceType: 'microvm', what });
 }
 
 /** The version asked for, or the newest one that may be launched. */
@@ -146,6 +152,7 @@ async function newRow(
     launchedAtMs: null,
     suspendedAtMs: null,
     suspendCause: null,
+    leaseUntilMs: null,
     terminatedAtMs: null,
     report: toJson({}),
   };

@@ -47,8 +47,9 @@ async function startUpdate(app: AppContext, trx: Database, caller: Caller, image
   requireSettled(image);
   const { maxVersions } = app.settings.limits;
   if ((await countImageVersions(trx, imageArn)) >= maxVersions) {
-    const what = `MicroVM image ${imageArn} has ${maxVersions} versions, which is the limit. Delete one first.`;
-    throw quotaExceeded('microvm-image-versions', 'microvm-image-version', what);
+    const what = `MicroVM image ${imageArn} has ${maxVersions} versions, which is the limit. Delete one first, or raise --quota versions-per-image.`;
+    const of = { quotaCode: 'microvm-image-versions', resourceType: 'microvm-image-version' } as const;
+    throw quotaExceeded({ ...of, resourceId: imageArn, what });
   }
   await checkBuildRoom(app, trx, caller.account);
   const lastOrdinal = image.lastOrdinal + 1;

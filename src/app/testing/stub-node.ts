@@ -1,5 +1,4 @@
 // A host without VMs for tests: keeps the rules of NodeClient, counts calls, and fails when told to.
-import { Duplex } from 'node:stream';
 import type {
   BuildOrder,
   BuildOutcome,
@@ -10,12 +9,22 @@ import type {
   NodeInfo,
   NodeMicrovm,
   NodeStatistics,
+  RelayAddress,
   ReserveOrder,
   SuspendReport,
 } from '../../contract/node-api.ts';
 import { Fault } from '../../lib/errors.ts';
 
-type Call = 'checkBuild' | 'reserve' | 'build' | 'launch' | 'suspend' | 'resume' | 'terminate' | 'deleteImage';
+type Call =
+  | 'statistics'
+  | 'checkBuild'
+  | 'reserve'
+  | 'build'
+  | 'launch'
+  | 'suspend'
+  | 'resume'
+  | 'terminate'
+  | 'deleteImage';
 
 const capacity = { memoryMib: 16_384, committedMib: 0, parallelLaunches: 2, waiting: 0 };
 
@@ -72,8 +81,13 @@ export class StubNode implements NodeClient {
     return this.#report();
   }
 
+  /** What `statistics` answers, by MicroVM; for others it is as if they did nothing. */
+  readonly uses = new Map<string, { cpuMs: number; sentBytes: number }>();
+
   async statistics(microvmId: string): Promise<NodeStatistics | undefined> {
-    return this.#require(microvmId, 'running') && { residentBytes: 1024, cpuMs: 5 };
+    await this.#fail('statistics');
+    this.#require(microvmId, 'running');
+    return { residentBytes: 1024, cpuMs: 5, sentBytes: 0, ...this.uses.get(microvmId) };
   }
 
   async suspend(microvmId: string): Promise<SuspendReport> {
@@ -94,9 +108,8 @@ export class StubNode implements NodeClient {
     this.vms.delete(microvmId);
   }
 
-  open(microvmId: string): Promise<Duplex> {
-    this.#require(microvmId, 'running');
-    return Promise.resolve(new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() }));
+  relayOf(microvmId: string): RelayAddress | undefined {
+    return this.vms.get(microvmId)?.state === 'running' ? { host: '127.0.0.1', port: 1 } : undefined;
   }
 
   onEnded(listener: (microvmId: string, reason: EndReason) => void): void {

@@ -2,9 +2,12 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Activity } from '../../contract/data-plane.ts';
 import type { GetMicrovmResponse, RunMicrovmRequest } from '../../contract/generated/operations.ts';
 import type { Limits } from '../../contract/limits.ts';
-import type { TokenOrder } from '../../contract/token-claims.ts';
+import { Signs } from '../../contract/signs.ts';
+import type { TokenOrder, TokenRevoker } from '../../contract/token-claims.ts';
+import { newTraffic, type Traffic } from '../../contract/traffic.ts';
 import { silentLog } from '../../lib/log.ts';
 import { ManualClock } from '../../lib/manual-clock.ts';
 import { openStore, type Store } from '../../store/open-store.ts';
@@ -27,16 +30,28 @@ export const testLimits: Limits = {
   defaultDurationSeconds: 28_800,
   maxTokenMinutes: 60,
   holdWhilePending: true,
-  inFlightIsActivity: true,
+  idleSignals: { requests: true, lease: true },
   anyArchitecture: true,
   imageHookSeconds: 30,
   microvmHookSeconds: 1,
+  suspendHookFailureEnds: false,
   maxImages: 100,
   maxOpenBuilds: 5,
   maxVersions: 50,
   maxConnectors: 100,
   maxMemoryMib: 400 * 1024,
+  rates: {
+    'run-per-second': 'unlimited',
+    'suspend-per-second': 'unlimited',
+    'terminate-per-second': 'unlimited',
+    'get-per-second': 'unlimited',
+    'auth-token-per-second': 'unlimited',
+    'shell-auth-token-per-second': 'unlimited',
+    'read-per-second': 'unlimited',
+    'write-per-second': 'unlimited',
+  },
   launchWhileUpdating: true,
+  endpoint: {},
   sizes: {
     512: { baselineMib: 512, memoryMib: 512, vcpus: 1, diskMib: 8192 },
     2048: { baselineMib: 2048, memoryMib: 2048, vcpus: 1, diskMib: 8192 },
@@ -57,11 +72,17 @@ export interface TestApp extends AsyncDisposable {
   readonly clock: ManualClock;
   readonly store: Store;
   readonly grants: TokenOrder[];
+  /** What was asked to be taken back. The token `token of ID` is one of that MicroVM. */
+  readonly revocations: string[];
+  /** What the gateway is said to have counted. */
+  readonly traffic: Traffic;
   /** Another server on the same rows and host, as after a restart. */
   restart(): App;
   /** Launches a MicroVM of a ready-made image and waits until it has come to rest. */
   launch(input?: Partial<RunMicrovmRequest>): Promise<GetMicrovmResponse>;
   get(microvmId: string): Promise<GetMicrovmResponse>;
+  /** A request, as the gateway counts it. */
+  begin(microvmId: string): Activity;
   /** Waits until nothing is under way. */
   settle(): Promise<void>;
 }
@@ -72,16 +93,22 @@ export async function testApp(limits: Partial<Limits> = {}): Promise<TestApp> {
   const settings = {
     region: 'us-east-1',
     version: '0.0.0',
+    account: caller.account,
     limits: { ...testLimits, ...limits },
     hostSuffix: 'vm.localhost',
     archiveDirectory: join(directory, 'archives'),
     maxArchiveBytes: 1000,
     parallelBuilds: 1,
-    wakeDeadlineMs: 60_000,
   };
   const objects = stubObjects(caller.account, { bucket: { 'app.zip': 'zip', 'large.zip': 'x'.repeat(1001) } });
   const mintToken = async (order: TokenOrder): Promise<string> => `token-${grants.push(order)}`;
-  const make = (): App => createApp({ db: store.db, node, objects, clock, log: silentLog, settings, mintToken });
+  const [revocations, traffic] = [[] as string[], newTraffic()];
+  const revoker = stubRevoker(revocations);
+  const make = (): App =>
+    createApp({
+      ...{ db: store.db, node, objects, clock, log: silentLog, settings, mintToken },
+      ...{ tokens: revoker, traffic: async () => traffic },
+    });
   let app = make();
   await app.start();
   const settle = async (): Promise<void> => {
@@ -98,6 +125,8 @@ export async function testApp(limits: Partial<Limits> = {}): Promise<TestApp> {
     clock,
     store,
     grants,
+    revocations,
+    traffic,
     restart: () => {
       app = make();
       return app;
@@ -110,6 +139,11 @@ export async function testApp(limits: Partial<Limits> = {}): Promise<TestApp> {
       return get(microvmId);
     },
     get,
+    begin(microvmId) {
+      const { signs } = app.context.index.get(microvmId) ?? { signs: new Signs() };
+      const endIsActivity = app.context.settings.limits.idleSignals.requests;
+      return signs.begin({ index: 0, clock, endIsActivity });
+    },
     settle,
     async [Symbol.asyncDispose]() {
       await app.close();
@@ -118,6 +152,17 @@ export async function testApp(limits: Partial<Limits> = {}): Promise<TestApp> {
     },
   };
 }
+
+export const stubRevoker = (asked: string[]): TokenRevoker => ({
+  claimsOf: async (token) => {
+    const [, microvmId] = /^token of (.*)$/.exec(token) ?? [];
+    return microvmId === undefined ? undefined : { microvmId, ports: 'all', exp: 7, jti: 'its-id', sequence: 0 };
+  },
+  revokeToken: async (...one) => void asked.push(one.join(' ')),
+  revokeMicrovm: async (microvmId) => void asked.push(`all of ${microvmId}`),
+  revokeEverything: async () => void asked.push('everything'),
+  rotateKeys: async () => void asked.push('new key'),
+});
 
 const allHooks = {
   port: 9000,

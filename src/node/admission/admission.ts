@@ -73,6 +73,7 @@ export class Admission {
       const what = `This host runs ${this.#running} VMs at once, which is its limit. Suspend or terminate MicroVMs.`;
       throw new Fault('capacity_exhausted', { what });
     }
+    this.#checkPeak(demand);
     const hold = this.#with(this.#memory.hold(memoryOf(demand)), demand);
     this.#reserved.set(microvmId, hold);
     await this.#checkDisk('launch').catch((error: unknown) => {
@@ -118,6 +119,7 @@ export class Admission {
 
   /** Rejects with `capacity_exhausted` when a build could not begin now, or after those under way. */
   async checkBuild(demand: Pick<Demand, 'baselineMib' | 'memoryMib'>): Promise<void> {
+    this.#checkPeak(demand);
     this.#memory.check(memoryOf(demand), this.#buildMib);
     await this.#disk.check('build', this.#sleepMib + demand.memoryMib);
   }
@@ -135,6 +137,14 @@ export class Admission {
   close(): void {
     this.#memory.close();
     this.#turns.close();
+  }
+
+  /** Peaks are not reserved, but a guest that sees more memory than there could ever be for it is not begun. */
+  #checkPeak({ baselineMib, memoryMib }: Pick<Demand, 'baselineMib' | 'memoryMib'>): void {
+    const { offeredMib } = this.#memory;
+    if (memoryMib <= Math.max(baselineMib, offeredMib)) return;
+    const what = `This host cannot hold the peak of that size: the guest sees ${memoryMib} MiB, and ${offeredMib} MiB are offered to MicroVMs and builds together. Ask for a smaller size, raise --memory, or use profile open, which has no peaks.`;
+    throw new Fault('capacity_exhausted', { what, neededMib: memoryMib, offeredMib });
   }
 
   async #keepIfDisk(kind: 'wake' | 'build', hold: Hold): Promise<Hold> {

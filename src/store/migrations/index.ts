@@ -5,6 +5,7 @@ import { createConnectorTables } from './connectors.ts';
 import { createServerSecrets } from './cursors.ts';
 import { allowDeletion } from './deletion.ts';
 import { createImageTables } from './images.ts';
+import { addLeases } from './leases.ts';
 import { createIdempotencyTable, createMicrovmTables, createUsageTables } from './microvms.ts';
 
 export const migrations: Record<string, Migration> = {
@@ -16,4 +17,5 @@ export const migrations: Record<string, Migration> = {
   '006-deletion': { up: allowDeletion },
   '007-connectors': { up: createConnectorTables },
   '008-cursors': { up: createServerSecrets },
+  '009-leases': { up: addLeases },
 };

@@ -1,8 +1,8 @@
-// The application inside a fake VM: a counter over HTTP, spoken over in-memory streams. No port is opened on the host.
+// The application inside a fake VM: a counter over HTTP.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { type Duplex, duplexPair } from 'node:stream';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Clock, Timer } from '../../lib/clock.ts';
-import { Fault } from '../../lib/errors.ts';
 import type { AppState } from './app-state.ts';
 import { appScript, hookScript } from './script.ts';
 
@@ -21,7 +21,7 @@ export class FakeApp {
   readonly #clock: Clock;
   readonly #events: AppEvents;
   readonly #server: Server;
-  readonly #streams = new Set<Duplex>();
+  readonly #connections = new Set<Socket>();
   #timers: Timer[] = [];
   #running = false;
   /** What waits for the thaw; undefined when not frozen. */
@@ -54,7 +54,7 @@ export class FakeApp {
     for (const timer of this.#timers) timer.cancel();
     this.#timers = [];
     this.#waiting = undefined;
-    this.#dropConnections(new Fault('guest_failed', { what: 'went away' }));
+    this.#dropConnections();
   }
 
   /** Closes all connections; new ones, and hooks, wait for `thaw`. */
@@ -73,22 +73,14 @@ export class FakeApp {
     return this.#running && appScript(this.state.environment).port === port;
   }
 
-  /** The client's end of a new connection; the other one goes to the HTTP server, or to `accept`. */
-  connect(accept = (stream: Duplex): void => void this.#server.emit('connection', stream)): Duplex {
-    const [client, server] = duplexPair();
-    for (const [one, other] of [
-      [client, server],
-      [server, client],
-    ] as const) {
-      this.#streams.add(one);
-      one.on('error', () => {});
-      one.once('close', () => {
-        this.#streams.delete(one);
-        other.destroy();
-      });
-    }
-    this.#whenThawed(() => accept(server));
-    return client;
+  /** A new connection is the HTTP server's, or `serve`'s. */
+  accept(socket: Socket, serve = (one: Socket): void => void this.#server.emit('connection', one)): void {
+    this.#connections.add(socket);
+    socket.once('close', () => this.#connections.delete(socket));
+    this.#whenThawed(() => {
+      serve(socket);
+      socket.resume();
+    });
   }
 
   /** Status of a lifecycle hook, as the script says; remembered. */
@@ -110,9 +102,9 @@ export class FakeApp {
     else act();
   }
 
-  #dropConnections(why?: Fault): void {
-    for (const stream of this.#streams) stream.destroy(why);
-    this.#streams.clear();
+  #dropConnections(): void {
+    for (const socket of this.#connections) socket.resetAndDestroy();
+    this.#connections.clear();
   }
 
   #exit(exitCode: number): void {

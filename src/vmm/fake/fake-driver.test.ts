@@ -50,9 +50,9 @@ async function launch(environment: Record<string, string> = {}): Promise<FakeMac
   return restore();
 }
 
-async function ask(machine: FakeMachine, path: string, body?: string): Promise<string> {
-  const stream = await machine.guest.open(8080);
-  const question = request({ path, method: body === undefined ? 'GET' : 'POST', createConnection: () => stream });
+async function ask(machine: FakeMachine, path: string, body?: string, stream?: Duplex): Promise<string> {
+  const connection = stream ?? (await machine.guest.open(8080));
+  const question = request({ path, method: body === undefined ? 'GET' : 'POST', createConnection: () => connection });
   question.end(body);
   const [answer] = await once(question, 'response');
   return text(answer);
@@ -171,10 +171,10 @@ test('while it is suspended nothing is answered; a request in that time is answe
   driver = createFakeDriver({ clock, latencyMs: { suspend: 100 } });
   const machine = await launchSlow({ FAKE_SUSPEND_FAILS: '1' });
   const before: Duplex = await machine.guest.open(8080);
-  const closed = once(before, 'close');
+  const closed = new Promise((resolve) => before.once('close', resolve));
   const failure = expect(machine.suspend(at('snapshot'))).rejects.toMatchObject({ code: 'vmm_failed' });
   await closed;
-  const asked = ask(machine, '/');
+  const asked = ask(machine, '/', undefined, await machine.guest.open(8080));
   await clock.advance(50);
   expect(machine.app.state.count).toBe(0);
   await clock.advance(50);

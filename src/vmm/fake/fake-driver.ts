@@ -52,7 +52,7 @@ class InMemoryDriver implements FakeDriver {
     return this.#tidyOnFailure(order.runDirectory, async () => {
       await this.#delay(this.#latencyMs.boot, order.signal);
       stopwatch.lap('boot');
-      const machine = this.#machine(order, newAppState(), order.size, { image: order.image });
+      const machine = await this.#machine(order, newAppState(), order.size, { image: order.image });
       machine.stages = stopwatch.stages();
       return machine;
     });
@@ -71,7 +71,7 @@ class InMemoryDriver implements FakeDriver {
       }
       stopwatch.lap('load');
       const identity = { ...order.freshness };
-      const machine = this.#machine(order, { ...state, identity }, image, { base: image.id });
+      const machine = await this.#machine(order, { ...state, identity }, image, { base: image.id });
       machine.repaired = ['clock', 'entropy', 'machine-id', 'boot-id', 'hostname', 'sockets'];
       machine.app.run();
       stopwatch.lap('freshen');
@@ -96,12 +96,12 @@ class InMemoryDriver implements FakeDriver {
     await Promise.all(this.machines.map((machine) => machine.kill()));
   }
 
-  #machine(
+  async #machine(
     order: BootOrder | RestoreOrder,
     state: AppState,
     size: { memoryMib: number; vcpus: number },
     saves: { image?: string; base?: string },
-  ): FakeMachine {
+  ): Promise<FakeMachine> {
     const machine = new FakeMachine({
       cpu: order.cpu,
       pid: this.#nextPid++,
@@ -114,9 +114,16 @@ class InMemoryDriver implements FakeDriver {
       image: saves.image,
       base: saves.base,
       suspendDelay: () => this.#delay(this.#latencyMs.suspend),
-      onEnd: () => this.#machines.delete(machine),
+      onEnd: () => {
+        this.#machines.delete(machine);
+        order.signal?.removeEventListener('abort', onAbort);
+      },
     });
+    await machine.guest.listen();
+    const onAbort = (): void => void machine.kill();
     this.#machines.add(machine);
+    if (order.signal?.aborted) onAbort();
+    else order.signal?.addEventListener('abort', onAbort, { once: true });
     return machine;
   }
 

@@ -1,21 +1,34 @@
 // The agent of a fake VM: what the host may ask, answered as the real one answers.
 import type { Duplex } from 'node:stream';
+import type { RelayAddress } from '../../contract/node-api.ts';
 import type { StreamTarget } from '../../contract/shell-frames.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { Fault } from '../../lib/errors.ts';
+import { Relay } from '../../relay/relay.ts';
 import type { AppPlan, Guest } from '../driver.ts';
 import type { FakeApp } from './fake-app.ts';
-import { serveFakeShell } from './fake-shell.ts';
+import { FakeRelay } from './fake-relay.ts';
 
 export class FakeGuest implements Guest {
+  /** Undefined before `listen`. */
+  relay: RelayAddress | undefined;
   readonly #app: FakeApp;
   readonly #clock: Clock;
+  readonly #ownRelay: FakeRelay;
+  #connections: Relay | undefined;
   readonly #leaving = new Set<(reason: Fault) => void>();
   #gone = false;
 
   constructor(app: FakeApp, clock: Clock) {
     this.#app = app;
+    this.#ownRelay = new FakeRelay(app);
     this.#clock = clock;
+  }
+
+  /** Opens the relay. */
+  async listen(): Promise<void> {
+    this.relay = await this.#ownRelay.listen();
+    this.#connections = new Relay(this.relay);
   }
 
   async start(plan: AppPlan): Promise<void> {
@@ -52,18 +65,16 @@ export class FakeGuest implements Guest {
   }
 
   async open(target: StreamTarget, signal?: AbortSignal): Promise<Duplex> {
-    if (signal?.aborted) throw new Fault('aborted', { what: 'The connection' });
     this.#alive('open');
-    if (target === 'shell') return this.#app.connect(serveFakeShell);
-    if (!this.#app.listens(target)) {
-      throw new Fault('guest_failed', { what: `has nothing listening on port ${target}` });
-    }
-    return this.#app.connect();
+    if (!this.#connections) throw new Fault('guest_failed', { what: 'has no network' });
+    return this.#connections.open(target, signal);
   }
 
   /** The VM is no more: open questions fail, as do later ones. */
   leave(): void {
     this.#gone = true;
+    this.#ownRelay.close();
+    this.#connections?.close();
     for (const refuse of this.#leaving) refuse(new Fault('guest_failed', { what: 'went away' }));
   }
 

@@ -1,6 +1,6 @@
 // A fake VM that runs: the rules of a real one (what may be called when, what is left after a failure) without a process.
 import { rm } from 'node:fs/promises';
-import type { NodeStatistics } from '../../contract/node-api.ts';
+import type { ProcessStatistics } from '../../contract/node-api.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { Fault } from '../../lib/errors.ts';
 import { startStopwatch } from '../../lib/stopwatch.ts';
@@ -117,7 +117,7 @@ export class FakeMachine implements Machine {
     this.#stallListeners.push(listener);
   }
 
-  async statistics(): Promise<NodeStatistics> {
+  async statistics(): Promise<ProcessStatistics> {
     if (this.#ending) throw new Fault('vmm_failed', { what: 'is gone' });
     return { residentBytes: this.#parts.memoryMib * 2 ** 20, cpuMs: 0 };
   }

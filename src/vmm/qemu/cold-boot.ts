@@ -87,6 +87,7 @@ async function attempt(
     const said = process && (await lastSigns(process));
     await process?.kill();
     await release();
+    if (signal?.aborted) throw new Fault('aborted', { what: 'Starting a VM' }, error);
     if (!isFault(error, 'guest_failed', 'deadline_exceeded')) throw error;
     throw new Fault('guest_failed', { what: `did not boot (${describe(error)}). ${said}` }, error);
   }

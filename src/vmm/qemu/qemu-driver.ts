@@ -2,6 +2,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
+import { Fault } from '../../lib/errors.ts';
 import { startStopwatch } from '../../lib/stopwatch.ts';
 import { openCgroupTree } from '../cgroup/cgroup-tree.ts';
 import type {
@@ -183,7 +184,7 @@ class QemuDriver implements Driver, ThrowawayDriver {
     } catch (error) {
       await process?.kill();
       await release();
-      throw error;
+      throw order.signal?.aborted ? new Fault('aborted', { what: 'Starting a VM' }, error) : error;
     }
   }
 

@@ -1,6 +1,6 @@
 // A live QEMU VM: its guest, how it ends, and how it is put to sleep.
 import { readFile } from 'node:fs/promises';
-import type { NodeStatistics } from '../../contract/node-api.ts';
+import type { ProcessStatistics } from '../../contract/node-api.ts';
 import { describe, Fault } from '../../lib/errors.ts';
 import { type Stopwatch, startStopwatch } from '../../lib/stopwatch.ts';
 import type { ImageSizes, Machine, MachineEnd, SuspendResult } from '../driver.ts';
@@ -100,7 +100,7 @@ export class QemuMachine implements Machine {
     this.#stall.on('change', listener);
   }
 
-  async statistics(): Promise<NodeStatistics> {
+  async statistics(): Promise<ProcessStatistics> {
     const [statm, stat] = await Promise.all(
       ['statm', 'stat'].map((name) => readFile(`/proc/${this.pid}/${name}`, 'utf8')),
     );

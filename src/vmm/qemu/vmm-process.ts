@@ -48,7 +48,10 @@ export interface VmmProcess {
   kill(): Promise<void>;
 }
 
-/** Starts QEMU and connects to it. On failure nothing is left but the run directory, which belongs to the caller. */
+/**
+ * Starts QEMU and connects to it. On failure nothing is left but the run directory, which belongs to the caller. `signal` ends the process whenever it
+ * fires; the start rejects with `aborted` then.
+ */
 export async function startVmm(plan: ProcessPlan, signal?: AbortSignal): Promise<VmmProcess> {
   await mkdir(plan.runDirectory, { recursive: true, mode: 0o700 });
   const child = spawnJailed(plan);
@@ -63,6 +66,9 @@ export async function startVmm(plan: ProcessPlan, signal?: AbortSignal): Promise
     child.kill('SIGKILL');
     await exited;
   };
+  const onAbort = (): void => void kill();
+  signal?.addEventListener('abort', onAbort, { once: true });
+  void exited.then(() => signal?.removeEventListener('abort', onAbort));
   try {
     const stop = AbortSignal.any([gone.signal, AbortSignal.timeout(startDeadlineMs), ...(signal ? [signal] : [])]);
     const scratch = `/proc/${child.pid}/root${plan.runDirectory}`;
@@ -80,7 +86,7 @@ export async function startVmm(plan: ProcessPlan, signal?: AbortSignal): Promise
   } catch (cause) {
     const alive = await Promise.race([exited.then(() => false), pause(20).then(() => true)]);
     await kill();
-    if (signal?.aborted) throw cause;
+    if (signal?.aborted) throw new Fault('aborted', { what: 'Starting a VM' }, cause);
     // Why there is no cgroup says more than what became of the VMM without one.
     await grouping;
     const { errors } = await exited;

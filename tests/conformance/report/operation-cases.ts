@@ -28,6 +28,7 @@ const version = { imageIdentifier: demoArn, imageVersion: '1.0' };
 const ingress = ['HTTP_INGRESS', 'SHELL_INGRESS'].map(
   (name) => `arn:aws:lambda:us-east-1:aws:network-connector:aws-network-connector:${name}`,
 );
+const ownConnector = (account: string): string => `arn:aws:lambda:us-east-1:${account}:network-connector:nothing`;
 const ports = { expirationInMinutes: 5, allowedPorts: [{ port: 80 }] };
 const { name: _name, ...configuration } = imageRequest;
 export const imageUpdate = { ...configuration, imageIdentifier: demoArn };
@@ -63,7 +64,7 @@ export const lastCalls: readonly [OperationName, (made: Made) => Input][] = [
   ['DeleteMicrovmImage', () => ({ imageIdentifier: demoArn })],
 ];
 
-/** Those that wait for what is under way on an image. */
+/** Those that are refused while something is under way on an image. */
 export const changesImage: ReadonlySet<OperationName> = new Set([
   'UpdateMicrovmImage',
   'UpdateMicrovmImageVersion',
@@ -104,6 +105,10 @@ export function badInputs(operation: OperationName, called: Input, made: Made): 
   const bad: Input[] = [];
   if ('maxResults' in members) bad.push({ ...good, maxResults: 51 });
   if ('name' in members) bad.push({ ...good, name: 'a b' });
+  if ('egressNetworkConnectors' in members) {
+    const arns = ['123456789012', '210987654321'].map(ownConnector);
+    bad.push(...arns.map((arn) => ({ ...good, egressNetworkConnectors: [arn] })));
+  }
   if ('Tags' in members) bad.push({ ...good, Tags: { 'aws:x': '' } });
   for (const id of ['imageIdentifier', 'microvmIdentifier', 'Resource']) {
     if (!(id in members)) continue;

@@ -1,9 +1,12 @@
 // The conformance tables of docs/compatibility.md. `node tests/conformance/report/report.ts` writes them; a test compares.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { reasonFor } from './reasons.ts';
 import { type ChoiceResult, runChoices } from './run-choices.ts';
+import { type CoreResult, runCore } from './run-core.ts';
 import { type ErrorResult, runErrors } from './run-errors.ts';
 import { type OperationResult, runOperations } from './run-operations.ts';
+import { runThrottles } from './run-throttles.ts';
 
 const begin = '<!-- conformance: written by `npm run conformance` -->';
 const end = '<!-- conformance: end -->';
@@ -11,29 +14,52 @@ export const page = join(import.meta.dirname, '../../../docs/compatibility.md');
 
 export interface Results {
   operations: OperationResult[];
+  core: CoreResult[];
   errors: ErrorResult[];
   choices: ChoiceResult[];
 }
 
 export async function collectResults(): Promise<Results> {
-  return { operations: await runOperations(), errors: await runErrors(), choices: await runChoices() };
+  const throttled = await runThrottles();
+  return {
+    operations: await runOperations(throttled),
+    core: await runCore(throttled),
+    errors: await runErrors(),
+    choices: await runChoices(),
+  };
 }
 
-const short = (names: readonly string[]): string =>
-  names.map((name) => name.replace(/Exception$/, '')).join(', ') || '–';
+const shortName = (name: string): string => name.replace(/Exception$/, '');
+
+/** Errors of one reason together. */
+function unprovoked({ operation, unseen }: OperationResult | CoreResult): string {
+  const byReason = Map.groupBy(unseen, (name) => reasonFor(operation, name) ?? 'no reason is known');
+  const parts = [...byReason].map(([reason, names]) => `${names.map(shortName).join(', ')}: ${reason}`);
+  return parts.join('; ') || '–';
+}
+
+const operationTable = (results: readonly (OperationResult | CoreResult)[]): string =>
+  table(
+    ['Operation', 'Result', 'Its errors that were provoked', 'Not provoked, because'],
+    results.map((result) => {
+      const { operation, outcome, seen } = result;
+      return [operation, outcome, seen.map(shortName).join(', ') || '–', unprovoked(result)];
+    }),
+  );
 
 const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
   [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 
-export function reportText({ operations, errors, choices }: Results): string {
-  const working = operations.filter(({ outcome }) => outcome === 'works').length;
+const working = (results: readonly (OperationResult | CoreResult)[]): string =>
+  `${results.filter(({ outcome }) => outcome === 'works').length} of ${results.length} work`;
+
+export function reportText({ operations, core, errors, choices }: Results): string {
   return [
     begin,
-    `Every operation, called with the AWS SDK for JavaScript: ${working} of ${operations.length} work.`,
-    table(
-      ['Operation', 'Result', 'Its errors that were provoked', 'Not provoked'],
-      operations.map(({ operation, outcome, seen, unseen }) => [operation, outcome, short(seen), short(unseen)]),
-    ),
+    `Every operation of \`lambda-microvms\`, called with the AWS SDK for JavaScript: ${working(operations)}.`,
+    operationTable(operations),
+    `Every operation of \`lambda-core\`, called with signed requests and with awscli: ${working(core)}.`,
+    operationTable(core),
     'Errors of the door, which no operation names:',
     table(
       ['Provoked by', 'Answer'],
@@ -42,7 +68,7 @@ export function reportText({ operations, errors, choices }: Results): string {
     'Where sources disagree, tried out:',
     table(
       ['Topic', 'Waterbear', 'Holds'],
-      choices.map(({ topic, choice, holds }) => [topic, choice, holds ? 'yes' : 'NO']),
+      choices.map(({ topic, choice, holds }) => [topic, choice, holds]),
     ),
     end,
   ].join('\n\n');

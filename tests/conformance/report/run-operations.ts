@@ -1,9 +1,10 @@
 // Drives every operation and its errors with the real SDK against a control plane on a stub host, and writes down what came.
 
-import { imageRequest } from '../../../src/app/testing/test-app.ts';
+import { demoArn, imageRequest } from '../../../src/app/testing/test-app.ts';
 import { type OperationName, operations, structures } from '../../../src/contract/generated/operations.ts';
 import type { Operation, Structure } from '../../../src/contract/model.ts';
 import { type ControlPlaneRig, controlPlaneRig } from '../../fake/control-plane-rig.ts';
+import { whileStopping, withBrokenStore } from './faults.ts';
 import {
   badInputs,
   changesImage,
@@ -15,6 +16,7 @@ import {
   type Made,
   send,
 } from './operation-cases.ts';
+import type { Throttled } from './run-throttles.ts';
 
 export interface OperationResult {
   operation: OperationName;
@@ -25,7 +27,7 @@ export interface OperationResult {
   unseen: string[];
 }
 
-export async function runOperations(): Promise<OperationResult[]> {
+export async function runOperations(throttled: Throttled): Promise<OperationResult[]> {
   await using rig = await controlPlaneRig();
   const made: Made = { microvmId: '', endedMicrovmId: '', buildId: '' };
   const results: OperationResult[] = [];
@@ -48,6 +50,7 @@ export async function runOperations(): Promise<OperationResult[]> {
     results.push({ ...result, outcome: await good(rig, operation, inputOf(made)) });
     await rig.t.settle();
   }
+  for (const result of results) sortOut(result, throttled.get(result.operation));
   return results.sort((a, b) => (a.operation < b.operation ? -1 : 1));
 }
 
@@ -89,8 +92,7 @@ async function nameOf(call: Promise<unknown>): Promise<string> {
 async function provoke(rig: ControlPlaneRig, result: OperationResult, input: Input, made: Made): Promise<void> {
   const { operation } = result;
   const expected = errorsOf(operation);
-  const seen = new Set<string>();
-  const note = async (call: Promise<unknown>): Promise<void> => void seen.add(await nameOf(call));
+  const note = async (call: Promise<unknown>): Promise<void> => void result.seen.push(await nameOf(call));
   for (const bad of badInputs(operation, input, made)) await note(send(rig, operation, bad));
   await withBrokenStore(rig, () => note(send(rig, operation, fresh(input))));
   if (expected.includes('InsufficientCapacityException')) {
@@ -98,8 +100,15 @@ async function provoke(rig: ControlPlaneRig, result: OperationResult, input: Inp
   }
   if (changesImage.has(operation)) await whileUpdating(rig, () => note(send(rig, operation, fresh(input))));
   if (expected.includes('ServiceQuotaExceededException')) await note(overQuota(operation, input));
-  result.seen = expected.filter((name) => seen.has(name)).sort();
-  result.unseen = expected.filter((name) => !seen.has(name)).sort();
+  if (expected.includes('ResourceConflictException')) await note(whileDeleting(operation, input));
+}
+
+/** Leaves of all that was seen what the model gives the operation. */
+function sortOut(result: OperationResult, throttled: string | undefined): void {
+  const expected = [...errorsOf(result.operation)].sort();
+  const seen = new Set([...result.seen, throttled]);
+  result.seen = expected.filter((name) => seen.has(name));
+  result.unseen = expected.filter((name) => !seen.has(name));
 }
 
 /** The same call, but no replay of the one before. */
@@ -107,24 +116,6 @@ const fresh = (input: Input): Input => {
   const { clientToken: _token, ...rest } = input;
   return 'name' in rest ? { ...rest, name: 'fresh' } : rest;
 };
-
-async function withBrokenStore(rig: ControlPlaneRig, work: () => Promise<void>): Promise<void> {
-  const { context } = rig.t.app;
-  const { db, index } = context;
-  const broken = (): never => {
-    throw new Error('broken on purpose');
-  };
-  const all = { selectFrom: broken, transaction: broken, insertInto: broken, updateTable: broken, deleteFrom: broken };
-  Object.assign(context, { db: all, index: { get: broken, all: broken, byHost: broken } });
-  await work();
-  Object.assign(context, { db, index });
-}
-
-async function whileStopping(rig: ControlPlaneRig, work: () => Promise<void>): Promise<void> {
-  rig.t.app.context.draining = true;
-  await work();
-  rig.t.app.context.draining = false;
-}
 
 /** While a version of the image is built. */
 async function whileUpdating(rig: ControlPlaneRig, work: () => Promise<void>): Promise<void> {
@@ -135,6 +126,17 @@ async function whileUpdating(rig: ControlPlaneRig, work: () => Promise<void>): P
   delete rig.t.node.gates.build;
   gate.resolve();
   await rig.t.settle();
+}
+
+/** On a server of its own, while the image is being deleted. */
+async function whileDeleting(operation: OperationName, input: Input): Promise<unknown> {
+  await using rig = await controlPlaneRig();
+  await send(rig, 'CreateMicrovmImage', imageRequest);
+  await rig.t.settle();
+  const gate = Promise.withResolvers<void>();
+  rig.t.node.gates.deleteImage = gate.promise;
+  await send(rig, 'DeleteMicrovmImage', { imageIdentifier: demoArn });
+  return await send(rig, operation, input).finally(gate.resolve);
 }
 
 /** On a server of its own, whose account may have nothing more than one image. */

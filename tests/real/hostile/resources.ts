@@ -6,6 +6,7 @@ import { bytesOnDisk } from '../../support/hostile/aftermath.ts';
 import type { HostileGuest } from '../../support/hostile/hostile-guest.ts';
 import { guestSize, type Rig } from '../../support/hostile/rig.ts';
 import { processesIn, vmmFacts } from '../../support/hostile/vmm.ts';
+import { connectTo } from '../../support/real-node.ts';
 
 const mib = 2 ** 20;
 /** Of a VMM: its guest's memory, and what QEMU and its translated code take beside that. */
@@ -214,7 +215,9 @@ answer(len(held))`,
     const guest = await host.launch('popular', rig().buildId);
     const open: Duplex[] = [];
     try {
-      const results = await Promise.allSettled(Array.from({ length: 1200 }, () => host.real.node.open(guest.id, 7070)));
+      const results = await Promise.allSettled(
+        Array.from({ length: 1200 }, () => connectTo(host.real.node, guest.id, 7070)),
+      );
       for (const result of results) if (result.status === 'fulfilled') open.push(result.value.on('error', () => {}));
       const refused = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
       for (const reason of refused)

@@ -26,16 +26,18 @@ export const getObject: Operation = {
 async function read(call: S3Call, info: ObjectInfo): Promise<S3Answer | undefined> {
   const { store } = call.deps;
   const range = parseRange(header(call, 'range'), info.bytes);
+  // All that may refuse the request comes before the object is opened: who throws afterwards leaves it open.
+  const headers = { ...objectHeaders(info), ...overrides(call) };
   const got: Awaited<ReturnType<ObjectStore['get']>> = await store.get(call.target.bucket, call.target.key, range);
   if (got.info.etag !== info.etag || got.info.bytes !== info.bytes) {
     got.body.destroy();
     return undefined;
   }
   const length = range ? range.end - range.start + 1 : info.bytes;
-  const headers = { ...objectHeaders(got.info), ...overrides(call), 'content-length': String(length) };
-  if (!range) return { status: 200, headers, body: got.body };
+  const whole = { ...headers, 'content-length': String(length) };
+  if (!range) return { status: 200, headers: whole, body: got.body };
   const contentRange = `bytes ${range.start}-${range.end}/${info.bytes}`;
-  return { status: 206, headers: { ...headers, 'content-range': contentRange }, body: got.body };
+  return { status: 206, headers: { ...whole, 'content-range': contentRange }, body: got.body };
 }
 
 /** Headers of the answer that a signed request may choose, as a presigned link for a download does. */

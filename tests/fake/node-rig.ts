@@ -1,0 +1,94 @@
+// A host on the fake driver and a hand-driven clock, for tests that look below the API.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fakeBuilder } from '../../src/build/fake-builder.ts';
+import type { NodeClient } from '../../src/contract/node-api.ts';
+import type { Log } from '../../src/lib/log.ts';
+import { ManualClock } from '../../src/lib/manual-clock.ts';
+import { Admission, type AdmissionParts } from '../../src/node/admission/admission.ts';
+import { nodeLayout } from '../../src/node/layout.ts';
+import { createLocalNode } from '../../src/node/local-node.ts';
+import { createFakeDriver, type FakeDriver } from '../../src/vmm/fake/fake-driver.ts';
+import { buildOrder } from '../support/real-node.ts';
+import { zipOf } from '../support/zip.ts';
+
+export interface FakeHost {
+  directory: string;
+  node: NodeClient;
+  driver: FakeDriver;
+  clock: ManualClock;
+  disk: { totalMib: number; freeMib: number };
+  logged: string[];
+  buildId: string;
+  launch(name: string, account?: string): Promise<unknown>;
+  build(changes?: Parameters<typeof buildOrder>[1]): Promise<string>;
+  restart(): Promise<void>;
+  close(): Promise<void>;
+}
+
+const open: FakeHost[] = [];
+
+/** For `afterEach`. */
+export async function closeHosts(): Promise<void> {
+  for (const host of open.splice(0)) await host.close();
+}
+
+/** With an image of 512 MiB; the fake driver's snapshots are so small that their shared memory is 1 MiB. */
+export async function hostWith(parts: Partial<AdmissionParts> = {}, restoreMs = 0): Promise<FakeHost> {
+  const directory = await mkdtemp(join(tmpdir(), 'waterbear-admission-'));
+  const archive = join(directory, 'app.zip');
+  await writeFile(archive, zipOf([{ name: 'Dockerfile', data: 'FROM scratch\nCMD ["x"]\n' }]));
+  const clock = new ManualClock();
+  const disk = { totalMib: 100_000, freeMib: 90_000 };
+  const logged: string[] = [];
+  const note = (name: string): void => void logged.push(name);
+  const log: Log = { debug: note, info: note, warn: note, error: note } as unknown as Log;
+  const make = async () => {
+    const driver = createFakeDriver({ clock, latencyMs: { restore: restoreMs } });
+    const defaults = { memoryMib: 2000, parallelLaunches: 2, maxRunning: 256, cpuBurst: 4 };
+    const admission = new Admission({ ...defaults, clock, disk: async () => disk, ...parts });
+    const layout = nodeLayout(directory, 'adm0');
+    layout.run = join(directory, 'run');
+    const readiness = { graceMs: 200, intervalMs: 5 };
+    const shared = {
+      builder: fakeBuilder,
+      slots: undefined,
+      runStepsOnline: false,
+      confinesEgress: true,
+      readiness,
+      log,
+    };
+    return { driver, node: await createLocalNode({ ...shared, layout, driver, admission }) };
+  };
+  let current = await make();
+  const host: FakeHost = {
+    ...{ directory, clock, disk, logged, buildId: '' },
+    get node() {
+      return current.node;
+    },
+    get driver() {
+      return current.driver;
+    },
+    launch: (name, account) =>
+      current.node.launch({ microvmId: `microvm-${name}`, buildId: host.buildId, ...(account ? { account } : {}) }),
+    async build(changes = {}) {
+      const order = buildOrder(archive, changes);
+      await current.node.build(order, () => {});
+      return order.buildId;
+    },
+    async restart() {
+      await current.node.close();
+      current = await make();
+    },
+    async close() {
+      await current.node.close();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+  open.push(host);
+  host.buildId = await host.build();
+  return host;
+}
+
+export const committed = (host: FakeHost): number => host.node.info().capacity.committedMib;
