@@ -1,6 +1,7 @@
-// Test tiers: unit (beside the code), fake (whole system on the fake driver), conformance (real AWS clients), real (QEMU), long (QEMU
-// too, only in `npm run test:long`), and last what all of them left behind. Tiers run one after the other; those that share the machine's
-// devices run file by file. Files of the quick tiers share a process: loading everything anew for each took longer than the tests.
+// Test tiers: unit (beside the code), fake (rooms together, on the fake driver), server (a whole one on the fake driver, with its threads),
+// conformance (real AWS clients), real (QEMU), long (QEMU too, only in `npm run test:long`), and last what all of them left behind. Tiers run
+// one after the other; those that share the machine's devices run file by file. Files of the quick tiers share a process: loading everything
+// anew for each took longer than the tests.
 import { defineConfig } from 'vitest/config';
 
 const tier = (
@@ -26,10 +27,11 @@ export default defineConfig({
     projects: [
       tier('unit', 0, ['src/**/*.test.ts', 'tests/unit/**/*.test.ts', 'cli/**/*.test.ts'], 15_000, { together: true }),
       tier('fake', 1, ['tests/fake/**/*.test.ts'], 30_000, { together: true }),
-      tier('conformance', 2, ['tests/conformance/**/*.test.ts'], 60_000, { serial: true }),
-      tier('real', 3, ['tests/real/**/*.test.ts'], 180_000, { serial: true }),
-      tier('long', 4, ['tests/long/**/*.test.ts'], 900_000, { serial: true }),
-      tier('last', 5, ['tests/last/**/*.test.ts'], 30_000, { serial: true }),
+      tier('server', 2, ['tests/server/**/*.test.ts'], 60_000, { together: true }),
+      tier('conformance', 3, ['tests/conformance/**/*.test.ts'], 60_000, { serial: true }),
+      tier('real', 4, ['tests/real/**/*.test.ts'], 180_000, { serial: true }),
+      tier('long', 5, ['tests/long/**/*.test.ts'], 900_000, { serial: true }),
+      tier('last', 6, ['tests/last/**/*.test.ts'], 30_000, { serial: true }),
     ],
   },
 });

@@ -5,8 +5,10 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"sync"
+	"time"
 )
 
 const (
@@ -14,6 +16,8 @@ const (
 	logPiece     = 32 << 10
 	// Of the log; the host keeps less. What comes after goes nowhere.
 	maxLogBytes = 16 << 20
+	// From the last line until the host hangs up.
+	lastWordPatience = 30 * time.Second
 )
 
 // order is the host's first line.
@@ -102,6 +106,12 @@ func newConversation(connection net.Conn) *conversation {
 }
 
 func (c *conversation) close() { c.connection.Close() }
+
+// untilHeard returns when the host has hung up. The VM ends with this program, and what is still on its way then is lost.
+func (c *conversation) untilHeard() {
+	c.connection.SetReadDeadline(time.Now().Add(lastWordPatience))
+	io.Copy(io.Discard, c.reader)
+}
 
 func (c *conversation) receive(value any) error {
 	var line []byte

@@ -46,7 +46,11 @@ func serve() error {
 	if err := disks.release(); err != nil && result.Failed == nil {
 		result = failure(stepFailure{Step: "cache", What: err.Error()})
 	}
-	return host.send(result)
+	if err := host.send(result); err != nil {
+		return err
+	}
+	host.untilHeard()
+	return nil
 }
 
 // acceptHost closes the door behind the first who comes: no step of the build runs before.

@@ -106,7 +106,7 @@ test('a token that was read before is read at once, without a promise', async ()
   expect(tokens.read(token, 'microvm-1', clock.now())).toBeInstanceOf(Promise);
   expect(tokens.read(token, 'microvm-1', clock.now() + 60_000)).toBeInstanceOf(Promise);
   const claims = await first;
-  expect(tokens.read(token, 'microvm-1', clock.now())).toBe(claims);
+  expect(tokens.read(token, 'microvm-1', clock.now())).toEqual(claims);
   expect(tokens.read(token, 'microvm-1', clock.now() + 60_000)).toBeUndefined();
 });
 

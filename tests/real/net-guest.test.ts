@@ -1,4 +1,5 @@
 // The network as a real VM has it, and the RUN steps of its image: names through the server, TCP outside, nothing else.
+import { randomUUID } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -19,7 +20,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 http.server.HTTPServer(("127.0.0.1", 8080), Handler).serve_forever()
 `;
 const dockerfile = `FROM localhost/waterbear/python:3
-COPY probe.py app.py /
+COPY probe.py app.py once /
 RUN echo "names: $(python3 /probe.py dns x.localhost A udp)"; cat /etc/resolv.conf
 RUN echo "tcp: $(python3 /probe.py tcp ${publicAddress} ${port}) udp: $(python3 /probe.py udp ${publicAddress} ${port} x)"
 RUN echo "lan: $(python3 /probe.py tcp ${lanAddress} ${port})"
@@ -33,7 +34,8 @@ test('names and TCP in RUN steps and in the VM; no UDP, no private network', asy
   stack.defer(() => host.close());
   const archivePath = join(host.directory, 'app.zip');
   const probe = await readFile(join(import.meta.dirname, 'net/guest-probe.py'));
-  const files = { Dockerfile: dockerfile, 'app.py': app, 'probe.py': probe };
+  // No layer of an earlier run fits: its steps would not be run.
+  const files = { Dockerfile: dockerfile, 'app.py': app, 'probe.py': probe, once: randomUUID() };
   await writeFile(archivePath, zipOf(Object.entries(files).map(([name, data]) => ({ name, data: Buffer.from(data) }))));
   const order = buildOrder(archivePath);
   let log = '';

@@ -18,7 +18,7 @@ import { createTokens, type Tokens } from '../../src/gateway/token.ts';
 import { acceptOf } from '../../src/gateway/web-socket-handshake.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { FakeRelay } from '../../src/vmm/fake/fake-relay.ts';
-import { type Answer, exchange, hostOf, suffix } from './gateway-rig.ts';
+import { type Answer, exchange, hostOf, suffix } from '../fake/gateway-rig.ts';
 
 const owner = { account: '000000000000', imageArn: 'arn:image' };
 
