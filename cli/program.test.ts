@@ -19,6 +19,10 @@ const failing = (error: unknown) =>
     run: () => Promise.reject(error),
   });
 
+const noConsole = (): never => {
+  throw new Error('no console here');
+};
+
 async function run(args: string[], error: unknown = new Error('broken'), env: Record<string, string> = {}) {
   const said = { out: '', err: '' };
   const output = (name: 'out' | 'err') => ({
@@ -28,7 +32,7 @@ async function run(args: string[], error: unknown = new Error('broken'), env: Re
     },
   });
   const where = { homeDirectory: '/nowhere', workingDirectory: '/nowhere', repositoryDirectory: '/nowhere' };
-  const around = { env, ...where, out: output('out'), err: output('err') };
+  const around = { env, ...where, out: output('out'), err: output('err'), console: noConsole };
   return { exitCode: await runProgram([...commands, failing(error)], args, '1.2.3', around), ...said };
 }
 

@@ -1,5 +1,7 @@
 // What a command gets from the process it runs in. Only waterbear.ts makes one from `process`; tests make their own.
 
+import type { Readable, Writable } from 'node:stream';
+
 /** Where text goes. */
 export interface Output {
   write(text: string): void;
@@ -16,6 +18,17 @@ export interface Surroundings {
   repositoryDirectory: string;
   out: Output;
   err: Output;
+  /** For a command that takes the terminal over. */
+  console(): Console;
+}
+
+/** The standard streams themselves, and where signals arrive. */
+export interface Console {
+  input: Readable & { isTTY?: boolean; setRawMode?(on: boolean): unknown };
+  /** A terminal has a size, and says `resize`. */
+  output: Writable & { isTTY?: boolean; columns?: number; rows?: number };
+  errors: Writable;
+  signals: Pick<NodeJS.EventEmitter, 'on' | 'off'>;
 }
 
 /** Wraps text in terminal colours, or leaves it alone. */

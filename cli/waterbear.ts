@@ -27,6 +27,7 @@ const surroundings: Surroundings = {
   repositoryDirectory,
   out: outputOf(process.stdout),
   err: outputOf(process.stderr),
+  console: () => ({ input: process.stdin, output: process.stdout, errors: process.stderr, signals: process }),
 };
 
 const { version } = JSON.parse(readFileSync(join(repositoryDirectory, 'package.json'), 'utf8')) as { version: string };

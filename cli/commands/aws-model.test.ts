@@ -31,6 +31,9 @@ async function run(...args: string[]) {
     homeDirectory: home,
     workingDirectory: home,
     repositoryDirectory: home,
+    console: () => {
+      throw new Error('no console here');
+    },
     out: output('out'),
     err: output('err'),
   };

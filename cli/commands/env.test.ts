@@ -42,6 +42,9 @@ async function run(args: string[], env: Record<string, string> = {}) {
     homeDirectory: root,
     workingDirectory: root,
     repositoryDirectory: root,
+    console: () => {
+      throw new Error('no console here');
+    },
     out: output('out'),
     err: output('err'),
   };

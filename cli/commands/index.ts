@@ -8,6 +8,7 @@ import { logs } from './logs.ts';
 import { revoke } from './revoke.ts';
 import { rotateKeys } from './rotate-keys.ts';
 import { serve } from './serve.ts';
+import { shell } from './shell.ts';
 import { show } from './show.ts';
 
-export const commands: readonly Command[] = [serve, env, demo, show, lease, logs, revoke, rotateKeys, awsModel];
+export const commands: readonly Command[] = [serve, env, demo, show, shell, lease, logs, revoke, rotateKeys, awsModel];

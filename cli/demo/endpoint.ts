@@ -1,7 +1,7 @@
 // HTTPS to a MicroVM, with the endpoint exactly as the API returned it.
-import { type LookupAddress, type LookupOptions, lookup } from 'node:dns';
 import { type RequestOptions, request } from 'node:https';
 import { Fault } from '../../src/lib/errors.ts';
+import { lookupWithLocalhost } from '../localhost.ts';
 
 export interface EndpointAnswer {
   status: number;
@@ -53,17 +53,5 @@ export function callEndpoint(call: EndpointCall): Promise<EndpointAnswer> {
     });
     sent.on('error', reject);
     sent.end(body);
-  });
-}
-
-type LookupCallback = (error: NodeJS.ErrnoException | null, address: string | LookupAddress[], family?: number) => void;
-
-/** The system's resolver; for `*.localhost`, where it knows nothing of RFC 6761, the loopback address. */
-function lookupWithLocalhost(hostname: string, options: LookupOptions, callback: LookupCallback): void {
-  lookup(hostname, options, (error, address, family) => {
-    if (error === null || !hostname.endsWith('.localhost')) return callback(error, address, family);
-    const loopback = { address: '127.0.0.1', family: 4 };
-    if (options.all) callback(null, [loopback]);
-    else callback(null, loopback.address, loopback.family);
   });
 }

@@ -1,4 +1,4 @@
-// Notices when the application's main process ends, and says so.
+// Notices when a child ends; says so when it was the application's main process.
 package main
 
 import (
@@ -10,24 +10,33 @@ const sysPidfdOpen = 434
 
 // exitWatch waits on a process descriptor: no signal, no thread of its own.
 type exitWatch struct {
-	machine *machine
+	loop    *eventLoop
 	pid, fd int
+	over    bool
+	ended   func(syscall.WaitStatus)
 }
 
-func watchExit(m *machine, pid int) error {
+// watchExit calls back once, when the child was waited for.
+func watchExit(loop *eventLoop, pid int, ended func(syscall.WaitStatus)) (*exitWatch, error) {
 	fd, _, errno := syscall.Syscall(sysPidfdOpen, uintptr(pid), 0, 0)
 	if errno != 0 {
-		return errno
+		return nil, errno
 	}
 	syscall.CloseOnExec(int(fd))
-	return m.loop.watch(int(fd), syscall.EPOLLIN|edge, &exitWatch{m, pid, int(fd)})
+	w := &exitWatch{loop: loop, pid: pid, fd: int(fd), ended: ended}
+	return w, loop.watch(w.fd, syscall.EPOLLIN|edge, w)
 }
 
 func (w *exitWatch) ready(int, uint32) {
 	status := waitFor(w.pid)
-	w.machine.loop.close(w.fd)
-	w.machine.log.ship()
-	w.machine.control.out.setEvent(exitEvent(status))
+	w.loop.close(w.fd)
+	w.over = true
+	w.ended(status)
+}
+
+func (m *machine) applicationEnded(status syscall.WaitStatus) {
+	m.log.ship()
+	m.control.out.setEvent(exitEvent(status))
 }
 
 func exitEvent(status syscall.WaitStatus) []byte {

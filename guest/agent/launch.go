@@ -32,9 +32,9 @@ func launch() {
 
 // becomeApplication returns only when something failed.
 func becomeApplication() error {
-	var plan launchPlan
-	if err := json.NewDecoder(io.LimitReader(os.NewFile(planFd, "plan"), 2*maxLineBytes)).Decode(&plan); err != nil {
-		return fmt.Errorf("plan: %w", err)
+	plan, err := readPlan(planFd)
+	if err != nil {
+		return err
 	}
 	if err := enterCgroup(plan.AllCapabilities); err != nil {
 		return fmt.Errorf("cgroup: %w", err)
@@ -61,6 +61,16 @@ func becomeApplication() error {
 	return execute(plan.Argv, environment(plan.Environment, account.home))
 }
 
+// readPlan also closes the descriptor.
+func readPlan(fd uintptr) (plan launchPlan, err error) {
+	file := os.NewFile(fd, "plan")
+	defer file.Close()
+	if err = json.NewDecoder(io.LimitReader(file, 2*maxLineBytes)).Decode(&plan); err != nil {
+		err = fmt.Errorf("plan: %w", err)
+	}
+	return plan, err
+}
+
 func enterDirectory(directory string) (string, error) {
 	if directory == "" {
 		directory = "/"
@@ -72,9 +82,8 @@ func enterDirectory(directory string) (string, error) {
 }
 
 func dropPrivileges(account account, allCapabilities bool) error {
-	limit := syscall.Rlimit{Cur: openFilesSoft, Max: openFilesHard}
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return fmt.Errorf("open files: %w", err)
+	if err := limitOpenFiles(); err != nil {
+		return err
 	}
 	if !allCapabilities {
 		if err := boundCapabilities(); err != nil {
@@ -83,6 +92,20 @@ func dropPrivileges(account account, allCapabilities bool) error {
 	}
 	if err := account.assume(); err != nil {
 		return fmt.Errorf("user: %w", err)
+	}
+	return nil
+}
+
+// limitOpenFiles comes right before an execution: Go's runtime raises the soft limit when a program starts, and leaves it so.
+func limitOpenFiles() error {
+	var limit syscall.Rlimit
+	err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit)
+	if err == nil {
+		limit.Cur = openFilesSoft
+		err = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
+	}
+	if err != nil {
+		return fmt.Errorf("open files: %w", err)
 	}
 	return nil
 }
@@ -102,13 +125,12 @@ func environment(given map[string]string, home string) []string {
 	return list
 }
 
-// execute does what execvp does, with the PATH the application gets.
-func execute(argv, environment []string) error {
-	name := argv[0]
+// candidates lists where execvp would look for a program.
+func candidates(name string, environment []string) []string {
 	if strings.Contains(name, "/") {
-		return fmt.Errorf("cannot execute %s: %w", name, syscall.Exec(name, argv, environment))
+		return []string{name}
 	}
-	var denied error
+	var paths []string
 	for _, entry := range environment {
 		if !strings.HasPrefix(entry, "PATH=") {
 			continue
@@ -117,10 +139,23 @@ func execute(argv, environment []string) error {
 			if directory == "" {
 				directory = "."
 			}
-			err := syscall.Exec(directory+"/"+name, argv, environment)
-			if err != syscall.ENOENT && err != syscall.ENOTDIR && denied == nil {
-				denied = fmt.Errorf("cannot execute %s/%s: %w", directory, name, err)
-			}
+			paths = append(paths, directory+"/"+name)
+		}
+	}
+	return paths
+}
+
+// execute does what execvp does, with the PATH the application gets.
+func execute(argv, environment []string) error {
+	name := argv[0]
+	if strings.Contains(name, "/") {
+		return fmt.Errorf("cannot execute %s: %w", name, syscall.Exec(name, argv, environment))
+	}
+	var denied error
+	for _, path := range candidates(name, environment) {
+		err := syscall.Exec(path, argv, environment)
+		if err != syscall.ENOENT && err != syscall.ENOTDIR && denied == nil {
+			denied = fmt.Errorf("cannot execute %s: %w", path, err)
 		}
 	}
 	if denied != nil {

@@ -1,5 +1,5 @@
 // The in-VM agent: PID 1 of every microVM. See docs/guest-protocol.md.
-// The same binary, run under other names, is the launcher that turns itself into the application, and the kernel's modprobe.
+// The same binary, run under other names, is the launcher that turns itself into the application, the keeper of a shell, and the kernel's modprobe.
 package main
 
 import (
@@ -18,6 +18,14 @@ const (
 func main() {
 	if os.Args[0] == launcherName {
 		launch()
+		return
+	}
+	if os.Args[0] == enterName && len(os.Args) == 3 {
+		enter(os.Args[1], os.Args[2] == "true")
+		return
+	}
+	if os.Args[0] == keeperName {
+		keep()
 		return
 	}
 	if os.Args[0] == modprobeName {

@@ -7,6 +7,7 @@ const maxSessions = 1024
 
 type relay struct {
 	loop     *eventLoop
+	shells   *shells
 	listener int
 	paused   bool
 	sessions []*session
@@ -15,7 +16,7 @@ type relay struct {
 }
 
 func newRelay(loop *eventLoop) *relay {
-	return &relay{loop: loop, listener: -1, sessions: make([]*session, 0, 64), buffer: make([]byte, 64<<10)}
+	return &relay{loop: loop, shells: newShells(loop), listener: -1, sessions: make([]*session, 0, 64), buffer: make([]byte, 64<<10)}
 }
 
 func (r *relay) listen() error {

@@ -1,4 +1,4 @@
-// One relayed connection: learns the port, dials it on loopback, then moves bytes both ways.
+// One relayed connection: learns what is wanted (a port on loopback, or a shell), opens that, then moves bytes both ways.
 package main
 
 import (
@@ -68,7 +68,7 @@ func (s *session) ready(fd int, events uint32) {
 	}
 }
 
-// greet reads `8080\n`; what follows it already belongs to the application.
+// greet reads `8080\n` or `shell\n`; what follows it already belongs to the other side.
 func (s *session) greet() {
 	buffer := s.relay.buffer
 	n, err := receive(s.host, buffer)
@@ -87,13 +87,16 @@ func (s *session) greet() {
 		}
 		return
 	}
-	port, ok := parsePort(s.greeted[:end])
-	if !ok {
+	rest := buffer[end+1-s.greetedBytes : n]
+	if string(s.greeted[:end]) == shellWord {
+		s.toInner.hold(rest)
+		s.open(s.relay.shells.open)
+	} else if port, ok := parsePort(s.greeted[:end]); ok {
+		s.toInner.hold(rest)
+		s.open(func() (int, error) { return dialLoopback(port) })
+	} else {
 		s.reset()
-		return
 	}
-	s.toInner.hold(buffer[end+1-s.greetedBytes : n])
-	s.dial(port)
 }
 
 func parsePort(digits []byte) (int, bool) {
@@ -107,10 +110,10 @@ func parsePort(digits []byte) (int, bool) {
 	return port, port >= 1 && port <= 65535
 }
 
-func (s *session) dial(port int) {
+func (s *session) open(inside func() (int, error)) {
 	s.state = dialling
 	s.relay.loop.startAlarm(&s.alarm, dialDeadline)
-	inner, err := dialLoopback(port)
+	inner, err := inside()
 	if err != nil {
 		s.refuse()
 		return

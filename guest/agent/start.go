@@ -48,8 +48,12 @@ func (m *machine) start(asked *question) *callError {
 		return failure
 	}
 	m.started = true
-	if err := watchExit(m, pid); err != nil {
+	watch, err := watchExit(m.loop, pid, m.applicationEnded)
+	if err != nil {
 		return failed("watching the application: %v", err)
+	}
+	if err := m.relay.shells.applicationStarted(watch, plan); err != nil {
+		return failed("shells: %v", err)
 	}
 	return nil
 }

@@ -18,9 +18,9 @@ export function checkExpiration({ settings }: AppContext, minutes: number): void
 export async function mintAuthToken(
   app: AppContext,
   { microvmId, host }: MicrovmRow,
-  ports: TokenOrder['ports'],
+  scope: Pick<TokenOrder, 'ports' | 'shell'>,
   minutes: number,
 ): Promise<CreateMicrovmAuthTokenResponse> {
   const expiresAtMs = app.clock.now() + minutes * 60_000;
-  return { authToken: { [tokenHeader]: await app.mintToken({ microvmId, host, ports, expiresAtMs }) } };
+  return { authToken: { [tokenHeader]: await app.mintToken({ microvmId, host, ...scope, expiresAtMs }) } };
 }

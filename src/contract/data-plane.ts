@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { Limiter } from './limiter.ts';
 import type { EndpointLimits } from './limits.ts';
 import type { RelayAddress } from './node-api.ts';
+import type { StreamTarget } from './shell-frames.ts';
 import type { Activity } from './signs.ts';
 
 export interface Endpoint {
@@ -27,8 +28,11 @@ export interface DataPlane {
   awake(microvmId: string, signal: AbortSignal): Promise<void> | undefined;
   /** What the endpoint has to keep to; undefined when that is nothing. */
   limiter(microvmId: string): Limiter | undefined;
-  /** A byte stream to 127.0.0.1:port of a running MicroVM. Rejects with `guest_failed` when nothing listens. */
-  open(microvmId: string, port: number, signal: AbortSignal): Promise<Duplex>;
+  /**
+   * A byte stream to 127.0.0.1:port of a running MicroVM, or to a shell in it, in frames. Rejects with `guest_failed` when nothing listens. When the
+   * MicroVM leaves, the stream ends with a Fault.
+   */
+  open(microvmId: string, target: StreamTarget, signal: AbortSignal): Promise<Duplex>;
   /** Calls back when the MicroVM is about to be suspended or has ended: kept-alive connections to it must be dropped. */
   onLeave(listener: (microvmId: string) => void): void;
 }

@@ -1,4 +1,4 @@
-// What an endpoint token says: which MicroVM, which ports, until when. Minted by the control plane, read by the gateway. Reference f.2.
+// What an endpoint token says: which MicroVM, which ports or the shell, until when. Minted by the control plane, read by the gateway. Reference f.2.
 import { z } from 'zod';
 
 const port = z.number().int().min(1).max(65_535);
@@ -14,6 +14,8 @@ export const tokenClaimsSchema = z.strictObject({
   /** Host name of the endpoint, lower case; when present the token opens no other host. */
   host: z.string().min(1).max(255).optional(),
   ports: z.union([z.literal('all'), z.array(z.strictObject({ start: port, end: port })).max(1_000)]),
+  /** Opens the shell; such a token opens no port of the application. */
+  shell: z.literal(true).optional(),
   /** Seconds since the epoch, as in RFC 7519. */
   exp: z.number().finite(),
   jti: z.string().min(1).max(128),
@@ -27,6 +29,7 @@ export interface TokenOrder {
   microvmId: string;
   host?: string | undefined;
   ports: 'all' | readonly PortRange[];
+  shell?: true;
   expiresAtMs: number;
 }
 

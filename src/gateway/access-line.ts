@@ -7,7 +7,7 @@ const maxMethodCharacters = 32;
 
 /** Members that are not known are left out. Times are milliseconds; sizes are bytes of bodies. */
 export function accessLine(record: AccessRecord, owner: MicrovmOwner | undefined): string {
-  const { startedAtMs, requestId, clientAddress, protocol, method, path, microvmId, port, tokenId } = record;
+  const { startedAtMs, requestId, clientAddress, protocol, method, path, microvmId, target, tokenId } = record;
   const { status, end, refusal, bytesIn, bytesOut, durationMs, wakeMs, firstByteMs } = record;
   return JSON.stringify({
     time: new Date(startedAtMs).toISOString(),
@@ -19,7 +19,8 @@ export function accessLine(record: AccessRecord, owner: MicrovmOwner | undefined
     microvmId,
     account: owner?.account,
     imageArn: owner?.imageArn,
-    port,
+    port: typeof target === 'number' ? target : undefined,
+    shell: target === 'shell' ? true : undefined,
     tokenId,
     status,
     end,

@@ -1,4 +1,5 @@
 // What is known of a request when it is over: one record for logs and metrics.
+import type { StreamTarget } from '../contract/shell-frames.ts';
 import type { Refusal } from './refusal.ts';
 
 export interface AccessRecord {
@@ -14,7 +15,7 @@ export interface AccessRecord {
   path: string;
   /** Undefined when the door did not learn it. */
   microvmId: string | undefined;
-  port: number | undefined;
+  target: StreamTarget | undefined;
   /** The token's own id (`jti`), by which it can be revoked. */
   tokenId: string | undefined;
   /** Undefined when the client left before it was answered. */
@@ -23,7 +24,7 @@ export interface AccessRecord {
   refusal: Refusal | undefined;
   /** `broken`: part of an answer went out. `switched`: a WebSocket, recorded when it is over. `left`: the client went before an answer. */
   end: 'answered' | 'refused' | 'switched' | 'broken' | 'left';
-  /** Of bodies, or of a WebSocket's frames; without headers. */
+  /** Of bodies, or of a WebSocket's frames, without headers; of a shell, the frames to and from the guest. */
   bytesIn: number;
   bytesOut: number;
   /** From the headers of the request to the end of the answer. */

@@ -20,7 +20,7 @@ const record: AccessRecord = {
   method: 'GET',
   path: '/a/b',
   microvmId: 'vm-1',
-  port: 8080,
+  target: 8080,
   tokenId: 't-1',
   status: 200,
   refusal: undefined,
@@ -56,7 +56,7 @@ test('a line says everything but secrets, and leaves out what is not known', () 
   });
   const unknown = {
     microvmId: undefined,
-    port: undefined,
+    target: undefined,
     tokenId: undefined,
     status: undefined,
     firstByteMs: undefined,

@@ -1,5 +1,6 @@
 // The door: which MicroVM a request is for, and whether it may go there. Nothing is woken before this says yes.
 import type { DataPlane } from '../contract/data-plane.ts';
+import type { StreamTarget } from '../contract/shell-frames.ts';
 import type { TokenClaims } from '../contract/token-claims.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { ClientStream } from './client-stream.ts';
@@ -9,7 +10,7 @@ import { allowsPort, type TokenReader } from './token.ts';
 
 export interface Admission {
   microvmId: string;
-  port: number;
+  target: StreamTarget;
   /** Of the token that opened the door. */
   claims: TokenClaims;
 }
@@ -24,6 +25,12 @@ export interface Door {
 /** What a listener serves: all hosts of the suffix, or one MicroVM under a loopback name. */
 export type Scope = { microvmId: string } | 'suffix';
 
+/** Of a WebSocket. */
+export interface Handshake {
+  /** `Sec-WebSocket-Key`; undefined when the handshake is not one of RFC 6455. */
+  key: string | undefined;
+}
+
 interface Destination {
   microvmId: string;
   host?: string;
@@ -32,6 +39,8 @@ interface Destination {
 const loopbackNames = new Set(['localhost', '127.0.0.1', '[::1]']);
 /** RFC 9110, 9.1 and RFC 3986, 3.3; what is neither would be cut off or sent on differently by whoever comes next. */
 const pathPattern = /^\/[\x21-\x7e\x80-\xff]*$/;
+/** Both are reported to work. Reference g. */
+const shellPathPattern = /^\/(shell)?(\?|$)/;
 
 /** Order: form, host, token, port. At once when the token was seen before. */
 export function admit(
@@ -39,22 +48,33 @@ export function admit(
   client: ClientStream,
   scope: Scope,
   credentials: Credentials,
+  handshake: Handshake | undefined,
 ): Admission | Refusal | Promise<Admission | Refusal> {
   if (!pathPattern.test(client.path) || client.head.expectsOther) return 'malformed_request';
   const to = locate(door, client, scope);
   if (typeof to === 'string') return to;
   const claims = door.tokens.read(credentials.token, to.microvmId, door.clock.now());
-  return claims instanceof Promise
-    ? claims.then((read) => judge(read, to, credentials))
-    : judge(claims, to, credentials);
+  const judge = (read: TokenClaims | undefined): Admission | Refusal => {
+    if (!read) return 'token_missing';
+    if (read.host !== undefined && to.host !== undefined && read.host !== to.host) return 'token_missing';
+    const target = targetOf(read, client, credentials, handshake);
+    return typeof target === 'object' ? { microvmId: to.microvmId, claims: read, ...target } : target;
+  };
+  return claims instanceof Promise ? claims.then(judge) : judge(claims);
 }
 
-function judge(claims: TokenClaims | undefined, to: Destination, credentials: Credentials): Admission | Refusal {
-  if (!claims) return 'token_missing';
-  if (claims.host !== undefined && to.host !== undefined && claims.host !== to.host) return 'token_missing';
-  if (credentials.port === 'malformed') return 'port_malformed';
-  if (!allowsPort(claims, credentials.port)) return 'port_denied';
-  return { microvmId: to.microvmId, port: credentials.port, claims };
+function targetOf(
+  claims: TokenClaims,
+  { path }: ClientStream,
+  { port }: Credentials,
+  handshake: Handshake | undefined,
+): Pick<Admission, 'target'> | Refusal {
+  if (claims.shell) {
+    if (!handshake || port === 'malformed' || !shellPathPattern.test(path)) return 'shell_only';
+    return handshake.key === undefined ? 'malformed_request' : { target: 'shell' };
+  }
+  if (port === 'malformed') return 'port_malformed';
+  return allowsPort(claims, port) ? { target: port } : 'port_denied';
 }
 
 function locate(door: Door, client: ClientStream, scope: Scope): Destination | Refusal {

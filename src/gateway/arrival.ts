@@ -1,10 +1,10 @@
 // A request at the door, and what its way through the gateway needs.
 import type { Duplex } from 'node:stream';
-import type { Activity, DataPlane } from '../contract/data-plane.ts';
+import type { DataPlane } from '../contract/data-plane.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
 import type { OnAnswered } from './access-log.ts';
-import type { Door, Scope } from './admit.ts';
+import type { Door, Handshake, Scope } from './admit.ts';
 import type { Admitted } from './admitted.ts';
 import type { ClientStream } from './client-stream.ts';
 import type { Credentials } from './credentials.ts';
@@ -34,9 +34,15 @@ export interface Arrival {
   upgrade?: WebSocketUpgrade;
 }
 
-/** For WebSocket handshakes. */
-export interface WebSocketUpgrade {
+/** The client's side of a WebSocket handshake. */
+export interface WebSocketUpgrade extends Handshake {
+  /** For the application, beside those of the request. */
   headers: readonly string[];
-  /** Takes both streams over; `activity` ends when they are over. */
-  onAgreed(rawHeaders: readonly (Buffer | string)[], application: Duplex, activity: Activity): void;
+  /** The WebSocket's bytes, after `agree`. */
+  stream: Duplex;
+  /**
+   * Tells the client that the application, with these headers, has agreed. Returns what the client has said early; undefined when it is gone, or
+   * the application has not kept to the protocol.
+   */
+  agree(rawHeaders: readonly (Buffer | string)[]): Buffer | undefined;
 }

@@ -1,6 +1,7 @@
 // Opens byte streams to applications. Right after a launch or resume the listener may refuse for a moment: then it is tried again.
 import type { Duplex } from 'node:stream';
 import type { DataPlane } from '../contract/data-plane.ts';
+import type { StreamTarget } from '../contract/shell-frames.ts';
 import type { Clock } from '../lib/clock.ts';
 import { Fault, isFault } from '../lib/errors.ts';
 import { MeteredStream } from './metered-stream.ts';
@@ -35,11 +36,11 @@ export class Dialer {
   }
 
   /** Rejects as `DataPlane.open` does, or with `aborted` or `deadline_exceeded`. */
-  async dial(microvmId: string, port: number, signal: AbortSignal): Promise<Duplex> {
+  async dial(microvmId: string, target: StreamTarget, signal: AbortSignal): Promise<Duplex> {
     const { clock, settleMs } = this.#options;
     for (;;) {
       try {
-        return await this.#attempt(microvmId, port, signal);
+        return await this.#attempt(microvmId, target, signal);
       } catch (error) {
         const sinceMs = this.#awakeSinceMs.get(microvmId) ?? Number.NEGATIVE_INFINITY;
         if (!isFault(error, 'guest_failed') || clock.now() - sinceMs >= settleMs) throw error;
@@ -48,13 +49,13 @@ export class Dialer {
     }
   }
 
-  async #attempt(microvmId: string, port: number, signal: AbortSignal): Promise<Duplex> {
+  async #attempt(microvmId: string, target: StreamTarget, signal: AbortSignal): Promise<Duplex> {
     const { dataPlane, clock, connectTimeoutMs } = this.#options;
     const late = new AbortController();
     const timer = clock.after(connectTimeoutMs, () => late.abort());
     const both = AbortSignal.any([signal, late.signal]);
     try {
-      const duplex = await dataPlane.open(microvmId, port, both);
+      const duplex = await dataPlane.open(microvmId, target, both);
       if (!both.aborted) {
         const limiter = dataPlane.limiter(microvmId);
         return limiter?.limitsBytes ? new MeteredStream(duplex, limiter, clock) : duplex;

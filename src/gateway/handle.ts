@@ -1,10 +1,8 @@
-// One request from the door to its answer: host → token → port → begin activity → awake → delivery. On the way of a request to a running MicroVM
+// One request from the door to its answer: host → token → port → begin activity → awake → delivery, or a shell. On the way of a request to a running MicroVM
 // over a kept connection there is no promise and no timer.
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Activity } from '../contract/data-plane.ts';
 import { describe, Fault, isFault } from '../lib/errors.ts';
-import type { AccessRecord } from './access-log.ts';
 import { type Admission, admit } from './admit.ts';
 import type { Entry } from './admitted.ts';
 import type { Arrival, Rooms, WebSocketUpgrade } from './arrival.ts';
@@ -14,8 +12,11 @@ import { Delivery, type DeliveryOptions } from './delivery.ts';
 import type { Exchange, Upgrade } from './exchange.ts';
 import { overLimit } from './over-limit.ts';
 import { type Refusal, refusals, refuse } from './refusal.ts';
+import { openShell, shellAgreement } from './shell.ts';
+import { splice } from './splice.ts';
 import type { Stallable } from './stalls.ts';
-import type { Place } from './upstream-pool.ts';
+import { Tally } from './tally.ts';
+import { Tunnel } from './tunnel.ts';
 
 /** Whatever happens is answered, or the client's connection or stream is cut. Never throws. */
 export function handle(rooms: Rooms, arrival: Arrival): void {
@@ -26,39 +27,36 @@ class Passage implements Exchange, Stallable {
   readonly client: ClientStream;
   readonly requestId: string;
   readonly upgrade: Upgrade | undefined;
-  status: number | undefined;
   readonly #rooms: Rooms;
   readonly #arrival: Arrival;
-  readonly #startedAtMs: number;
-  readonly #startedAt = performance.now();
-  #place: Place | undefined;
+  readonly #tally: Tally;
   #activity: Activity | undefined;
   #delivery: Delivery | undefined;
   #gone: AbortController | undefined;
-  /** The application's side of a WebSocket, after the switch. */
-  #tunnel: Duplex | undefined;
   #entry: Entry | undefined;
-  #tokenId: string | undefined;
-  #refusal: Refusal | undefined;
-  #isBroken = false;
-  #bytesIn = 0;
-  #bytesOut = 0;
-  #wakeMs = 0;
-  #firstByteMs: number | undefined;
 
   constructor(rooms: Rooms, arrival: Arrival) {
     this.#rooms = rooms;
     this.#arrival = arrival;
     this.client = arrival.client;
     this.requestId = arrival.requestId;
-    this.#startedAtMs = rooms.clock.now();
+    this.#tally = new Tally(rooms.clock.now());
     const { upgrade } = arrival;
     this.upgrade = upgrade && {
       headers: upgrade.headers,
-      onAgreed: (raw, application) => this.#switch(upgrade, raw, application),
+      onAgreed: (raw, application) => {
+        this.#switch(upgrade, raw, application, (early, activity) => {
+          application.write(early);
+          splice(upgrade.stream, application, activity);
+        });
+      },
     };
     this.client.onClose(() => this.#onClose());
     rooms.stalls.add(this);
+  }
+
+  get status(): number | undefined {
+    return this.#tally.status;
   }
 
   get doubtsPlain(): boolean {
@@ -66,38 +64,37 @@ class Passage implements Exchange, Stallable {
   }
 
   get progress(): number {
-    const { read, written } = this.#tunnel ? bytesOf(this.#tunnel) : { read: 0, written: 0 };
-    return this.#bytesIn + this.#bytesOut + read + written + (this.status ?? 0);
+    return this.#tally.progress;
   }
 
   enter(): void {
     const { door } = this.#rooms;
-    const { scope, credentials } = this.#arrival;
+    const { scope, credentials, upgrade } = this.#arrival;
     this.#guard(() => {
-      const verdict = admit(door, this.client, scope, credentials);
+      const verdict = admit(door, this.client, scope, credentials, upgrade);
       if (verdict instanceof Promise) this.#after(verdict, (admission) => this.#admitted(admission));
       else this.#admitted(verdict);
     });
   }
 
   onAnswer(status: number): void {
-    this.status = status;
-    this.#firstByteMs = performance.now() - this.#startedAt;
+    this.#tally.answered(status);
   }
 
   onBytesIn(count: number): void {
-    this.#bytesIn += count;
+    this.#tally.bytesIn += count;
     this.#activity?.touch();
   }
 
   onBytesOut(count: number): void {
-    this.#bytesOut += count;
+    this.#tally.bytesOut += count;
   }
 
   expire(): void {
     const { stallMs } = this.#rooms.settings;
-    this.#warn('gateway.stalled', new Fault('deadline_exceeded', { what: 'The wait for a next byte', ms: stallMs }));
-    if (this.#tunnel) this.#tunnel.destroy(new Error('The connection was silent for too long.'));
+    const late = new Fault('deadline_exceeded', { what: 'The wait for a next byte', ms: stallMs });
+    this.#warn('gateway.stalled', late);
+    if (this.#tally.tunnel) this.#tally.tunnel.end(late);
     else if (this.status === undefined) this.#refuse('application_failed');
     else this.client.reset();
   }
@@ -109,11 +106,8 @@ class Passage implements Exchange, Stallable {
     }
     if (this.client.isClosed) return;
     const { dataPlane, settings, clock } = this.#rooms;
-    const kind = this.upgrade ? 'upgrade' : this.client.head.forceHttp2 ? 'http2' : 'ordinary';
-    const { microvmId, port, claims } = admission;
-    const place = { microvmId, port, kind } as const;
-    this.#place = place;
-    this.#tokenId = claims.jti;
+    const { microvmId, claims } = admission;
+    this.#tally.admission = admission;
     const limiter = dataPlane.limiter(microvmId);
     const over = limiter && this.client.connection && overLimit(limiter, this.client.connection, microvmId);
     if (over) {
@@ -126,22 +120,28 @@ class Passage implements Exchange, Stallable {
     if (!waking) {
       // Nobody heeds it then.
       this.#gone = undefined;
-      this.#deliver(place);
+      this.#go(admission);
       return;
     }
     const since = performance.now();
     this.#after(untilAwake(waking, this.#signal, settings.wakeTimeoutMs, clock), () => {
-      this.#wakeMs = performance.now() - since;
-      this.#deliver(place);
+      this.#tally.wakeMs = performance.now() - since;
+      this.#go(admission);
     });
   }
 
-  #deliver(place: Place): void {
-    this.#rooms.dialer.sawAwake(place.microvmId);
+  #go({ microvmId, target }: Admission): void {
+    this.#rooms.dialer.sawAwake(microvmId);
+    if (target === 'shell') this.#openShell(microvmId);
+    else this.#deliver(microvmId, target);
+  }
+
+  #deliver(microvmId: string, port: number): void {
+    const kind = this.upgrade ? 'upgrade' : this.client.head.forceHttp2 ? 'http2' : 'ordinary';
     this.#delivery = new Delivery({
       rooms: this.#rooms,
       exchange: this,
-      place,
+      place: { microvmId, port, kind },
       signal: () => this.#signal,
       onEnd: (end) => this.#guard(() => this.#delivered(end)),
     });
@@ -156,7 +156,7 @@ class Passage implements Exchange, Stallable {
       case 'switched':
         return;
       case 'broken':
-        this.#isBroken = true;
+        this.#tally.isBroken = true;
         this.#warn('gateway.broken', end.cause);
         return;
       case 'unanswered':
@@ -169,33 +169,48 @@ class Passage implements Exchange, Stallable {
     }
   }
 
-  #switch(upgrade: WebSocketUpgrade, raw: readonly (Buffer | string)[], application: Duplex): void {
-    this.#tunnel = application;
+  #openShell(microvmId: string): void {
+    const { upgrade } = this.#arrival;
+    if (!upgrade) throw new Fault('internal', { what: 'A shell needs a WebSocket.' });
+    this.#after(this.#rooms.dialer.dial(microvmId, 'shell', this.#signal), (guest) => {
+      this.#switch(upgrade, shellAgreement(upgrade), guest, (early, activity) => {
+        openShell(this.#rooms, { exchange: this, upgrade, microvmId, guest, early, activity });
+      });
+    });
+  }
+
+  /** `far`: of the application or shell that has agreed. `join` takes both streams over. */
+  #switch(
+    upgrade: WebSocketUpgrade,
+    raw: readonly (Buffer | string)[],
+    far: Duplex,
+    join: (early: Buffer, activity: Activity) => void,
+  ): void {
+    const early = this.client.isClosed ? undefined : upgrade.agree(raw);
+    if (!early) {
+      far.destroy();
+      this.client.reset();
+      return;
+    }
+    this.#tally.tunnel = new Tunnel(far);
     if (this.#entry) this.#entry.kind = 'webSockets';
     this.onAnswer(this.client.protocol === 'HTTP/2' ? 200 : 101);
-    const before = bytesOf(application);
-    // What came right behind the application's answer belongs to the WebSocket, too.
-    before.read -= application.readableLength;
-    upgrade.onAgreed(raw, application, {
-      touch: () => this.#activity?.touch(),
-      end: () => {
-        const after = bytesOf(application);
-        this.#bytesIn = after.written - before.written;
-        this.#bytesOut = after.read - before.read;
-        this.#end();
-      },
-    });
+    const touch = (): void => {
+      this.#tally.touches += 1;
+      this.#activity?.touch();
+    };
+    join(early, { touch, end: () => this.#end() });
   }
 
   /** The token that let it in is revoked. */
   #cut(): void {
-    if (this.#tunnel) this.#tunnel.destroy(new Fault('aborted', { what: 'The WebSocket' }));
+    if (this.#tally.tunnel) this.#tally.tunnel.end(new Fault('access_denied', { what: 'The token was revoked.' }));
     else this.client.reset();
   }
 
   #refuse(refusal: Refusal, retryAfterSeconds?: number): void {
     const { client, requestId } = this;
-    this.#refusal = refusal;
+    this.#tally.refusal = refusal;
     if (client.isClosed) return;
     this.onAnswer(refusals[refusal].status);
     const later = retryAfterSeconds === undefined ? {} : { retryAfterSeconds };
@@ -214,45 +229,14 @@ class Passage implements Exchange, Stallable {
   #onClose(): void {
     this.#leave();
     // A tunnel goes on after the HTTP server is done with it.
-    if (!this.#tunnel) this.#end();
+    if (!this.#tally.tunnel) this.#end();
   }
 
   #end(): void {
     this.#rooms.stalls.delete(this);
     this.#activity?.end();
     this.#entry?.end();
-    this.#rooms.onAnswered?.(this.#record());
-  }
-
-  #record(): AccessRecord {
-    const { client, requestId, status } = this;
-    const query = client.path.indexOf('?');
-    return {
-      startedAtMs: this.#startedAtMs,
-      requestId,
-      clientAddress: client.clientAddress,
-      protocol: client.protocol,
-      method: client.method,
-      path: query < 0 ? client.path : client.path.slice(0, query),
-      microvmId: this.#place?.microvmId,
-      port: this.#place?.port,
-      tokenId: this.#tokenId,
-      status,
-      refusal: this.#refusal,
-      end: this.#howItEnded(),
-      bytesIn: this.#bytesIn,
-      bytesOut: this.#bytesOut,
-      durationMs: performance.now() - this.#startedAt,
-      wakeMs: this.#wakeMs,
-      firstByteMs: this.#firstByteMs,
-    };
-  }
-
-  #howItEnded(): AccessRecord['end'] {
-    if (this.#tunnel) return 'switched';
-    if (this.#refusal) return 'refused';
-    if (this.status === undefined) return 'left';
-    return this.#isBroken || !this.client.isAnswered ? 'broken' : 'answered';
+    this.#rooms.onAnswered?.(this.#tally.record(this.requestId, this.client));
   }
 
   get #signal(): AbortSignal {
@@ -283,15 +267,9 @@ class Passage implements Exchange, Stallable {
   }
 
   #warn(event: string, error: unknown): void {
-    const { microvmId, port } = this.#place ?? {};
-    this.#rooms.log.warn(event, { microvmId, port, requestId: this.requestId, error: describe(error) });
+    const { microvmId, target } = this.#tally.admission ?? {};
+    this.#rooms.log.warn(event, { microvmId, target, requestId: this.requestId, error: describe(error) });
   }
-}
-
-/** What has passed over a stream so far; nothing where it does not count. */
-function bytesOf(stream: Duplex): { read: number; written: number } {
-  const counting = stream as Duplex & Partial<Pick<Socket, 'bytesRead' | 'bytesWritten'>>;
-  return { read: counting.bytesRead ?? 0, written: counting.bytesWritten ?? 0 };
 }
 
 /** Reference f.7: all of these are 502 with an empty body. */

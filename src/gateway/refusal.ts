@@ -12,6 +12,7 @@ export const refusals = {
   port_malformed: { status: 400, body: 'Invalid port' },
   upgrade_unsupported: { status: 400, body: 'Unsupported upgrade' },
   token_missing: { status: 403, body: 'Request missing authentication' },
+  shell_only: { status: 502, body: '' },
   port_denied: { status: 403, body: 'Access to port denied' },
   host_unknown: { status: 404, body: '' },
   request_timeout: { status: 408, body: '' },

@@ -90,7 +90,7 @@ test('claims of another shape are refused although our key sealed them', async (
       .encrypt(secret);
   const good = { microvmId: 'microvm-1', ports: 'all', exp: clock.now() / 1000 + 60, jti: 'j' };
   expect(await verify(tokens, await seal(good), 'microvm-1', 80, clock.now())).toBe('ok');
-  for (const wrong of [{ ...good, ports: 'some' }, { ...good, exp: null }, { ...good, shell: true }, 7, null]) {
+  for (const wrong of [{ ...good, ports: 'some' }, { ...good, exp: null }, { ...good, shell: 1 }, 7, null]) {
     expect(await verify(tokens, await seal(wrong), 'microvm-1', 80, clock.now())).toBe('missing');
   }
 });

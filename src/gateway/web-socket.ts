@@ -1,14 +1,13 @@
-// Upgrade requests over HTTP/1.1: after the application has agreed, both byte streams are spliced. Reference f.6.
+// Upgrade requests over HTTP/1.1: the handshake as an exchange, then the connection as a byte stream. Reference f.6.
 import { type IncomingMessage, ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Scope } from './admit.ts';
-import { readAnswerHead } from './answer-head.ts';
 import type { Rooms } from './arrival.ts';
 import { Http1Client } from './client-http1.ts';
-import { platformSubprotocol, type WebSocketCredentials, webSocketCredentials } from './credentials.ts';
+import { webSocketCredentials } from './credentials.ts';
 import { handle } from './handle.ts';
 import { refuse } from './refusal.ts';
-import { splice } from './splice.ts';
+import { agreedHeaders, goodKey, subprotocolHeader } from './web-socket-handshake.ts';
 
 export interface Handshake {
   req: IncomingMessage;
@@ -46,35 +45,15 @@ export function serveUpgrade(rooms: Rooms, handshake: Handshake): void {
     credentials,
     upgrade: {
       headers: subprotocolHeader(credentials),
-      onAgreed(raw, application, activity) {
+      key: goodKey(req.headers['sec-websocket-version'], req.headers['sec-websocket-key']),
+      stream: socket,
+      agree(raw) {
         res.detachSocket(req.socket);
         socket.write(switching(agreedHeaders(raw, requestId, credentials, false)), 'latin1');
-        application.write(early());
-        splice(socket, application, activity);
+        return early();
       },
     },
   });
-}
-
-/** What the application gets to choose from. */
-export function subprotocolHeader({ subprotocols }: WebSocketCredentials): string[] {
-  return subprotocols.length === 0 ? [] : ['sec-websocket-protocol', subprotocols.join(', ')];
-}
-
-/** Headers for the client of a handshake that the application has agreed to. */
-export function agreedHeaders(
-  raw: readonly (Buffer | string)[],
-  requestId: string,
-  { marked }: WebSocketCredentials,
-  lowerCase: boolean,
-): string[] {
-  const { forward } = readAnswerHead(raw, requestId, lowerCase);
-  const selects = forward.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'sec-websocket-protocol');
-  if (marked && !selects) {
-    const name = 'Sec-WebSocket-Protocol';
-    forward.push(lowerCase ? name.toLowerCase() : name, platformSubprotocol);
-  }
-  return forward;
 }
 
 /** Node gives no response object for upgrades; this one serves refusals and answers without an upgrade. */

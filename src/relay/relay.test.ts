@@ -1,6 +1,7 @@
 // Connections to applications, when the guest's side of the relay misbehaves.
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, expect, test, vi } from 'vitest';
+import type { RelayAddress } from '../contract/node-api.ts';
 import { pause } from '../lib/deadline.ts';
 import { Relay } from './relay.ts';
 
@@ -12,7 +13,7 @@ afterEach(() => {
   server.close();
 });
 
-async function relayTo(behave: (socket: Socket) => void): Promise<Relay> {
+async function addressOf(behave: (socket: Socket) => void): Promise<RelayAddress> {
   server = createServer((socket) => {
     sockets.push(socket);
     socket.on('error', () => {});
@@ -20,8 +21,10 @@ async function relayTo(behave: (socket: Socket) => void): Promise<Relay> {
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
-  return new Relay({ host: '127.0.0.1', port });
+  return { host: '127.0.0.1', port };
 }
+
+const relayTo = async (behave: (socket: Socket) => void): Promise<Relay> => new Relay(await addressOf(behave));
 
 test('what follows the answer belongs to the stream', async () => {
   const relay = await relayTo((socket) => socket.once('data', () => socket.end('+hello')));
@@ -39,6 +42,44 @@ test.each<[string, (socket: Socket) => void]>([
 ])('%s is a guest_failed', async (_, behave) => {
   const relay = await relayTo(behave);
   await expect(relay.open(8080)).rejects.toMatchObject({ code: 'guest_failed' });
+});
+
+test('a shell is asked for by its word; an agent that does not know it is told apart', async () => {
+  let word = '';
+  const relay = await relayTo((socket) =>
+    socket.once('data', (said) => {
+      word = said.toString();
+      socket.write('+');
+    }),
+  );
+  (await relay.open('shell')).destroy();
+  expect(word).toBe('shell\n');
+  server.close();
+  const old = await relayTo((socket) => socket.once('data', () => socket.resetAndDestroy()));
+  await expect(old.open('shell')).rejects.toThrow(/opens no shell.*build it again/);
+});
+
+test('when the guest is given up, or leaves and resets them, its streams end with a fault', async () => {
+  const relay = await relayTo((socket) => socket.once('data', () => socket.write('+')));
+  const stream = await relay.open(8080);
+  const failed = new Promise((resolve) => stream.once('error', resolve));
+  relay.close();
+  expect(await failed).toMatchObject({ code: 'guest_failed' });
+  server.close();
+  let isLeaving = false;
+  const address = await addressOf((socket) => socket.once('data', () => socket.write('+')));
+  const another = new Relay(address, () => isLeaving);
+  for (const [leaves, expected] of [
+    [false, { code: 'ECONNRESET' }],
+    [true, { code: 'guest_failed' }],
+  ] as const) {
+    isLeaving = leaves;
+    const one = await another.open(8080);
+    const broken = new Promise((resolve) => one.once('error', resolve));
+    sockets.at(-1)?.resetAndDestroy();
+    one.resume();
+    expect(await broken).toMatchObject(expected);
+  }
 });
 
 test('a reset right after the answer throws at nobody', async () => {

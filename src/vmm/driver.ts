@@ -2,6 +2,7 @@
 // Times in milliseconds, sizes in bytes unless named otherwise.
 import type { Duplex } from 'node:stream';
 import type { ProcessStatistics, RelayAddress, StageTimes } from '../contract/node-api.ts';
+import type { StreamTarget } from '../contract/shell-frames.ts';
 
 export type Accelerator = 'tcg' | 'kvm';
 
@@ -131,8 +132,8 @@ export interface Guest {
   listening(port: number): Promise<boolean>;
   /** POSTs a lifecycle hook over the guest's loopback. Resolves with the HTTP status; rejects with `deadline_exceeded` or `guest_failed`. */
   hook(port: number, name: string, body: string | undefined, timeoutMs: number): Promise<number>;
-  /** A byte stream to 127.0.0.1:port. Rejects with `guest_failed` when nothing listens. */
-  open(port: number, signal?: AbortSignal): Promise<Duplex>;
+  /** A byte stream to 127.0.0.1:port, or to a shell. Rejects with `guest_failed` when nothing listens. Ends with a Fault when the VM is gone. */
+  open(target: StreamTarget, signal?: AbortSignal): Promise<Duplex>;
 }
 
 export interface ImageSizes {

@@ -3,6 +3,7 @@ import { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
 import type { z } from 'zod';
 import type { RelayAddress } from '../contract/node-api.ts';
+import type { StreamTarget } from '../contract/shell-frames.ts';
 import { within } from '../lib/deadline.ts';
 import { Fault } from '../lib/errors.ts';
 import { Relay } from '../relay/relay.ts';
@@ -81,10 +82,10 @@ export class GuestClient extends EventEmitter<{ exited: [AppExit]; broken: [stri
     return (await this.#ask('freshen', question, timeoutMs, words.freshen)).repaired;
   }
 
-  async open(port: number, signal?: AbortSignal): Promise<Duplex> {
+  async open(target: StreamTarget, signal?: AbortSignal): Promise<Duplex> {
     if (!this.#connections) throw new Fault('guest_failed', { what: 'has no network' });
     if (this.#control.destroyed) throw new Fault('guest_failed', { what: 'went away' });
-    return this.#connections.open(port, signal);
+    return this.#connections.open(target, signal);
   }
 
   /** Ends every connection too. */

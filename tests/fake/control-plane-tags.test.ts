@@ -111,7 +111,7 @@ test('a token for the shell needs SHELL_INGRESS, and opens no port of the applic
   const { microvmId, endpoint } = await run('HTTP_INGRESS', 'SHELL_INGRESS');
   expect((await token(microvmId)).authToken).toEqual({ 'X-aws-proxy-auth': expect.any(String) });
   const expiresAtMs = rig.t.clock.now() + 300_000;
-  expect(rig.t.grants).toEqual([{ microvmId, host: endpoint, ports: [], expiresAtMs }]);
+  expect(rig.t.grants).toEqual([{ microvmId, host: endpoint, ports: [], shell: true, expiresAtMs }]);
   await rig.client.send(new SuspendMicrovmCommand({ microvmIdentifier: microvmId }));
   await rig.t.settle();
   await token(microvmId);

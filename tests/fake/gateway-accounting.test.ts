@@ -55,7 +55,7 @@ test('one id for the application, the client and the record, which says what hap
   await until(() => rig.records.length === 1);
   expect(rig.records[0]).toMatchObject({
     ...{ requestId: answer.headers['x-amzn-requestid'], protocol: 'HTTP/1.1', method: 'POST', path: '/bad' },
-    ...{ microvmId: 'vm', port: 8080, tokenId: await tokenIdOf(token), clientAddress: '127.0.0.1' },
+    ...{ microvmId: 'vm', target: 8080, tokenId: await tokenIdOf(token), clientAddress: '127.0.0.1' },
     ...{ status: 200, end: 'answered', refusal: undefined, bytesIn: 3, bytesOut: 5, wakeMs: 0 },
   });
   expect(rig.records[0]?.requestId).toMatch(/^[\w-]{36}$/);

@@ -29,7 +29,7 @@ test('an answered request, over either protocol, with bytes both ways and withou
     method: 'POST',
     path: '/a/b',
     microvmId: 'vm',
-    port: 8080,
+    target: 8080,
     status: 200,
     refusal: undefined,
     end: 'answered',
@@ -50,7 +50,7 @@ test('a refused one, with what the door knew', async () => {
   await rig.ask('vm', { headers: { 'x-aws-proxy-auth': 'x' } });
   expect(await record()).toMatchObject({ status: 403, refusal: 'token_missing', end: 'refused', microvmId: undefined });
   await rig.ask('vm', { headers: { 'x-aws-proxy-port': '9' } });
-  expect(await record()).toMatchObject({ status: 502, refusal: 'application_unreachable', end: 'refused', port: 9 });
+  expect(await record()).toMatchObject({ status: 502, refusal: 'application_unreachable', end: 'refused', target: 9 });
 });
 
 test('one that waited for its MicroVM', async () => {

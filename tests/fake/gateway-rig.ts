@@ -12,11 +12,12 @@ import { type RequestOptions, request } from 'node:https';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Duplex } from 'node:stream';
+import { type Duplex, duplexPair } from 'node:stream';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { Activity, DataPlane, Endpoint } from '../../src/contract/data-plane.ts';
 import { Limiter } from '../../src/contract/limiter.ts';
 import type { EndpointLimits } from '../../src/contract/limits.ts';
+import type { StreamTarget } from '../../src/contract/shell-frames.ts';
 import { Signs } from '../../src/contract/signs.ts';
 import type { AccessRecord, OnAnswered } from '../../src/gateway/access-log.ts';
 import { type Accounting, openAccounting } from '../../src/gateway/accounting.ts';
@@ -29,6 +30,7 @@ import { createTokens, type Tokens } from '../../src/gateway/token.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { Fault } from '../../src/lib/errors.ts';
 import { silentLog } from '../../src/lib/log.ts';
+import { serveFakeShell } from '../../src/vmm/fake/fake-shell.ts';
 
 export const suffix = 'vm.localhost';
 export const hostOf = (microvmId: string): string => `${microvmId}.${suffix}`;
@@ -49,6 +51,8 @@ const unlimited: EndpointLimits = {
 export class PretendedPlane implements DataPlane {
   readonly vms = new Map<string, Pretended>();
   readonly connections: Socket[] = [];
+  /** The host's ends of shells. */
+  readonly shells: Duplex[] = [];
   wakes = 0;
   waiting = 0;
   begun = 0;
@@ -59,6 +63,7 @@ export class PretendedPlane implements DataPlane {
   wake: Promise<void> = Promise.resolve();
   #waking: Promise<void> | undefined;
   #listeners: ((microvmId: string) => void)[] = [];
+  readonly #streams = new Map<string, Duplex[]>();
 
   /** Of every MicroVM; set before the first request. */
   limits: Partial<EndpointLimits> = {};
@@ -108,16 +113,33 @@ export class PretendedPlane implements DataPlane {
     await this.#waking;
   }
 
-  async open(microvmId: string, port: number): Promise<Duplex> {
+  async open(microvmId: string, target: StreamTarget): Promise<Duplex> {
     this.opened += 1;
-    const socket = connect(this.vms.get(microvmId)?.ports.get(port) ?? 1, '127.0.0.1');
+    if (target === 'shell') return this.#keep(microvmId, this.#openShell());
+    const socket = connect(this.vms.get(microvmId)?.ports.get(target) ?? 1, '127.0.0.1');
     try {
       await once(socket, 'connect');
     } catch (cause) {
       throw new Fault('guest_failed', { what: 'refused the connection' }, cause);
     }
     this.connections.push(socket);
-    return socket;
+    return this.#keep(microvmId, socket);
+  }
+
+  /** Until the MicroVM leaves. */
+  #keep(microvmId: string, stream: Duplex): Duplex {
+    this.#streams.set(microvmId, [...(this.#streams.get(microvmId) ?? []), stream]);
+    return stream;
+  }
+
+  #openShell(): Duplex {
+    const [host, guest] = duplexPair();
+    guest.on('error', () => {});
+    host.once('close', () => guest.destroy());
+    guest.once('close', () => host.destroy());
+    serveFakeShell(guest);
+    this.shells.push(host);
+    return host;
   }
 
   onLeave(listener: (microvmId: string) => void): void {
@@ -126,6 +148,8 @@ export class PretendedPlane implements DataPlane {
 
   leave(microvmId: string): void {
     for (const listener of this.#listeners) listener(microvmId);
+    const gone = new Fault('guest_failed', { what: 'went away' });
+    for (const stream of this.#streams.get(microvmId) ?? []) stream.destroy(gone);
   }
 }
 

@@ -186,7 +186,7 @@ test('an application that turns to TLS, and back, is followed', async () => {
 test('a WebSocket to an application behind TLS', async () => {
   const server = createHttpsServer(tls, (_, res) => res.end());
   server.on('upgrade', (_, socket) =>
-    socket.write('HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello'),
+    socket.write('HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x89\x05hello', 'latin1'),
   );
   await serve(server);
   const socket = await rig.raw('vm');
@@ -199,7 +199,10 @@ test('a WebSocket to an application behind TLS', async () => {
   });
   await until(() => text.includes('hello'));
   expect(text).toMatch(/^HTTP\/1.1 101 /);
-  socket.destroy();
+  const closed = once(socket, 'close');
+  rig.plane.leave('vm');
+  await closed;
+  expect(text).toMatch(/hello.+The MicroVM was suspended or has ended\.$/s);
 });
 
 test('an application of HTTP/2 that resets its stream: the same code for clients of HTTP/2, a break for others', async () => {

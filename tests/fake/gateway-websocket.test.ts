@@ -3,13 +3,18 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { WebSocketServer } from 'ws';
+import { newClient, opened } from '../support/web-socket-client.ts';
 import { hostOf, type Rig, readAll, startRig, until } from './gateway-rig.ts';
 
 let rig: Rig;
 /** Request headers as the application saw them. */
 let seen: string[];
 let select: string | undefined;
+/** What the application sends behind its answer. */
+let frames: string;
 let application: Socket | undefined;
+const idle = new WebSocketServer({ noServer: true });
 const large = 8 * 1024 * 1024;
 beforeEach(async () => {
   rig = await startRig();
@@ -20,6 +25,15 @@ beforeEach(async () => {
       return void socket.end(`HTTP/1.1 418 No\r\nConnection: close\r\n\r\n${'x'.repeat(large)}`);
     if (req.url === '/refuse')
       return void socket.end('HTTP/1.1 418 No\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno');
+    if (req.url === '/idle') {
+      return void idle.handleUpgrade(req, socket, Buffer.alloc(0), (own) => {
+        own.on('message', () => own.close(4321, 'enough'));
+      });
+    }
+    if (req.url === '/frames') {
+      const head = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
+      return void socket.write(Buffer.from(`${head}${frames}`, 'latin1'));
+    }
     seen = req.rawHeaders;
     application = socket;
     const chosen = select ? `Sec-WebSocket-Protocol: ${select}\r\n` : '';
@@ -134,11 +148,59 @@ test('a side that breaks takes the other with it', async () => {
   await until(() => rig.plane.ended === 2);
 });
 
-test('a sleeping or leaving MicroVM ends its tunnels', async () => {
-  const socket = await handshake({ 'x-aws-proxy-auth': await rig.token('vm') });
-  await read(socket, 'hello');
+test('a leaving MicroVM says 1001 between two frames, cuts inside one, and adds nothing to a close', async () => {
+  const token = { 'x-aws-proxy-auth': await rig.token('vm') };
+  const farewell = '\x88\x29\x03\xe9The MicroVM was suspended or has ended.';
+  const cases: [string, string][] = [
+    ['\x81\x02hi', `\x81\x02hi${farewell}`],
+    ['\x01\x01h\x89\x00', `\x01\x01h\x89\x00${farewell}`],
+    ['', farewell],
+    ['\x81\x05hi', '\x81\x05hi'],
+    ['\x81', '\x81'],
+    ['\x82\x7e\x01', '\x82\x7e\x01'],
+    ['\x88\x02\x03\xe8', '\x88\x02\x03\xe8'],
+  ];
+  for (const [sent, heard] of cases) {
+    frames = sent;
+    const socket = await handshake(token, '', '/frames');
+    let all = '';
+    socket.setEncoding('latin1').on('data', (chunk) => {
+      all += chunk;
+    });
+    const behind = (): string | undefined => all.split('\r\n\r\n')[1];
+    await until(() => behind()?.length === sent.length);
+    rig.plane.leave('vm');
+    await once(socket, 'close');
+    expect(behind()).toBe(heard);
+  }
+  await until(() => rig.plane.ended === rig.plane.begun);
+});
+
+test('two hundred idle WebSockets hear 1001 before they are cut, leave nothing open, and come back by one wake', async () => {
+  const token = { 'x-aws-proxy-auth': await rig.token('vm') };
+  const url = `wss://${hostOf('vm')}:${rig.port}/idle`;
+  const all = await Promise.all(
+    Array.from({ length: 200 }, () => opened(newClient({ url, ca: rig.ca, headers: token }))),
+  );
   rig.plane.leave('vm');
-  await once(socket, 'close');
+  Object.assign(rig.plane.vms.get('vm') ?? {}, { asleep: true });
+  const codes = await Promise.all(all.map((one) => one.closed()));
+  expect(new Set(codes.map(({ code }) => code))).toEqual(new Set([1001]));
+  await until(() => rig.plane.ended === 200 && rig.plane.connections.every((one) => one.destroyed));
+  const again = await Promise.all(all.map(() => opened(newClient({ url, ca: rig.ca, headers: token }))));
+  expect(rig.plane.wakes).toBe(1);
+  for (const one of again) one.socket.terminate();
+});
+
+test('pings, pongs and close codes of the application pass untouched', async () => {
+  const headers = { 'x-aws-proxy-auth': await rig.token('vm') };
+  const url = `wss://${hostOf('vm')}:${rig.port}/idle`;
+  const client = await opened(newClient({ url, ca: rig.ca, headers }));
+  const pong = once(client.socket, 'pong');
+  client.socket.ping('p');
+  expect(String((await pong)[0])).toBe('p');
+  client.socket.send('close');
+  expect(await client.closed()).toEqual({ code: 4321, reason: 'enough' });
 });
 
 test('a long answer instead of an upgrade comes whole', async () => {

@@ -1,7 +1,16 @@
 // `additionalOsCapabilities: ["ALL"]`: mounts, FUSE, networks, eBPF, cgroups, and a real container runtime inside a real VM. Reference c.6.
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import {
+  encodeCommand,
+  encodeFrame,
+  FrameReader,
+  guestFrames,
+  hostFrames,
+  type ShellFrame,
+} from '../../src/contract/shell-frames.ts';
 import { hostFiles, hostPrograms } from '../support/host-programs.ts';
 import { type CommandEnd, type InsideVm, startInsideVm } from '../support/inside-vm.ts';
+import { connectTo } from '../support/real-node.ts';
 
 const dockerfile = `FROM localhost/waterbear/python:3
 COPY tools /opt/tools
@@ -36,6 +45,19 @@ const modules = (): Promise<string[]> =>
 test('root has every capability of the kernel', async () => {
   const sets = await script("grep -E '^Cap(Eff|Prm|Bnd)' /proc/self/status");
   expect(sets.match(/000001ffffffffff/g)).toHaveLength(3);
+});
+
+test('a shell has all of it too, in the group of the application', async () => {
+  const stream = await connectTo(vm.host.node, vm.microvmId, 'shell');
+  const command =
+    'grep CapEff /proc/self/status; cat /proc/self/cgroup; mount -t tmpfs none /mnt && umount /mnt && echo mounted';
+  stream.write(encodeFrame(hostFrames.pipes, encodeCommand(['sh', '-c', command])));
+  const reader = new FrameReader();
+  const said: ShellFrame[] = [];
+  for await (const chunk of stream) said.push(...reader.take(chunk as Buffer));
+  const text = said.filter(({ kind }) => kind === guestFrames.output).map(({ payload }) => payload.toString());
+  expect(text.join('')).toBe('CapEff:\t000001ffffffffff\n0::/init\nmounted\n');
+  expect(said.at(-1)).toEqual({ kind: guestFrames.exit, payload: Buffer.from([0, 0]) });
 });
 
 test('modules come when they are first needed, each with what it needs', async () => {

@@ -24,6 +24,9 @@ test('show and lease', async () => {
     const exitCode = await runProgram(commands, [...args, '--data', it.data], '1.2.3', {
       env: {},
       ...where,
+      console: () => {
+        throw new Error('no console here');
+      },
       out: output('out'),
       err: output('err'),
     });

@@ -11,7 +11,8 @@ import type { EndpointFacts } from '../../src/contract/data-plane.ts';
 import { openAuthority } from '../../src/gateway/authority.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { Fault } from '../../src/lib/errors.ts';
-import { until } from '../fake/gateway-rig.ts';
+import { hostOf, until } from '../fake/gateway-rig.ts';
+import { type Client, newClient, opened } from '../support/web-socket-client.ts';
 import { addVm, hold, startThreads, type ThreadsRig } from './threads-rig.ts';
 
 let rig: ThreadsRig;
@@ -103,6 +104,43 @@ test('when a MicroVM leaves, its connections end', async () => {
   vm.sleep(rig.source);
   await broken;
   await until(() => vm.signs.inFlight === 0);
+});
+
+test('shells and WebSockets of all threads hear that their MicroVM leaves, and come back by one wake of each', async () => {
+  rig = await startThreads(2);
+  const vm = await addVm(rig, 'vm', echo);
+  const order = { microvmId: 'vm', expiresAtMs: Date.now() + 60_000 };
+  const tokens = [
+    await rig.tokens.mint({ ...order, ports: [], shell: true }),
+    await rig.tokens.mint({ ...order, ports: 'all' }),
+  ];
+  const connectAll = (): Promise<Client[]> =>
+    Promise.all(
+      Array.from({ length: 20 }, async (_, i) => {
+        const { headers, ca } = rig.options('vm', tokens[i % 2] ?? '');
+        const url = `wss://${hostOf('vm')}:${rig.port}/shell`;
+        return opened(newClient({ url, ca: String(ca), headers: headers as Record<string, string> }));
+      }),
+    );
+  const first = await connectAll();
+  await Promise.all(first.filter((_, i) => i % 2 === 0).map((shell) => shell.until('λ $ ')));
+  const openNow = async () => (await rig.gateway.traffic()).byMicrovm.get('vm')?.open;
+  expect(await openNow()).toEqual({ requests: 0, webSockets: 20 });
+  vm.sleep(rig.source);
+  const codes = await Promise.all(first.map((client) => client.closed()));
+  expect(new Set(codes.map(({ code }) => code))).toEqual(new Set([1001]));
+  await until(() => vm.signs.inFlight === 0);
+  rig.source.onAsked = async (asleep) => {
+    if (!asleep.facts.waking) asleep.wake(rig.source);
+  };
+  const second = await connectAll();
+  expect(rig.source.asked.length).toBeLessThanOrEqual(2);
+  expect(vm.signs.wakingTime).toBe(2);
+  await rig.tokens.revokeMicrovm('vm');
+  const cut = await Promise.all(second.map((client) => client.closed()));
+  expect(new Set(cut.map(({ code }) => code))).toEqual(new Set([1008]));
+  await until(() => vm.signs.inFlight === 0);
+  expect(await openNow()).toEqual({ requests: 0, webSockets: 0 });
 });
 
 test.each([1, 2])(

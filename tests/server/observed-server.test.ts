@@ -45,7 +45,10 @@ async function cli(server: TestServer, ...args: string[]) {
     },
   });
   const where = { homeDirectory: directory, workingDirectory: directory, repositoryDirectory: directory };
-  const around = { env: {}, ...where, out: output('out'), err: output('err') };
+  const console = (): never => {
+    throw new Error('no console here');
+  };
+  const around = { env: {}, ...where, console, out: output('out'), err: output('err') };
   return { exitCode: await runProgram(commands, [...args, '--data', server.data], '1.2.3', around), ...said };
 }
 

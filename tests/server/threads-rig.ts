@@ -1,10 +1,11 @@
 // A gateway in threads in front of pretended MicroVMs: their relays are ports of this process, and the control plane is in memory.
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import { type RequestOptions, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import type { Worker } from 'node:worker_threads';
 import type { EndpointEvent, EndpointFacts, EndpointSource } from '../../src/contract/data-plane.ts';
 import type { RelayAddress } from '../../src/contract/node-api.ts';
@@ -14,6 +15,7 @@ import { type KeyRing, openKeyRing } from '../../src/gateway/key-ring.ts';
 import { type GatewaySettings, gatewayDefaults } from '../../src/gateway/settings.ts';
 import { createGatewayThreads, type GatewayThreads } from '../../src/gateway/threads/gateway-threads.ts';
 import { createTokens, type Tokens } from '../../src/gateway/token.ts';
+import { acceptOf } from '../../src/gateway/web-socket-handshake.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { FakeRelay } from '../../src/vmm/fake/fake-relay.ts';
 import { type Answer, exchange, hostOf, suffix } from '../fake/gateway-rig.ts';
@@ -137,11 +139,12 @@ export async function startThreadsOver<S extends EndpointSource>(
     ...{ source, gateway, keys, tokens, accessLog, workers, logged, port, options },
     relay(listener) {
       const application = createServer(listener);
+      application.on('upgrade', agree);
       applications.push(application);
       const relay = new FakeRelay({
         listens: () => true,
-        accept: (socket) => {
-          application.emit('connection', socket);
+        accept: (socket, serve = (one) => void application.emit('connection', one)) => {
+          serve(socket);
           socket.resume();
         },
       });
@@ -162,6 +165,15 @@ export async function startThreadsOver<S extends EndpointSource>(
       await rm(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** To every WebSocket, which it then leaves idle. */
+function agree(req: IncomingMessage, socket: Duplex): void {
+  const accept = acceptOf(String(req.headers['sec-websocket-key']));
+  socket.on('error', () => {}).resume();
+  socket.write(
+    `HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
+  );
 }
 
 /** Begins a request that the application leaves open; resolves when its answer has begun. */

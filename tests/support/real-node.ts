@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Duplex } from 'node:stream';
 import type { BuildOrder, NodeClient } from '../../src/contract/node-api.ts';
+import type { StreamTarget } from '../../src/contract/shell-frames.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { silentLog } from '../../src/lib/log.ts';
 import { type NodeSettings, openNode } from '../../src/node/open-node.ts';
@@ -83,11 +84,11 @@ export function buildOrder(archivePath: string, changes: Partial<BuildOrder> = {
   };
 }
 
-/** A byte stream to a port of a running guest. */
-export async function connectTo(node: NodeClient, microvmId: string, port: number): Promise<Duplex> {
+/** A byte stream to a port, or a shell, of a running guest. */
+export async function connectTo(node: NodeClient, microvmId: string, target: StreamTarget): Promise<Duplex> {
   const relay = node.relayOf(microvmId);
   if (!relay) throw new Error(`${microvmId} does not run`);
-  return new Relay(relay).open(port);
+  return new Relay(relay).open(target);
 }
 
 /** One HTTP request to port 8080 of a guest over the host's byte stream; the parsed JSON answer. */

@@ -19,7 +19,7 @@ export async function createMicrovmAuthToken(
   checkExpiration(app, expirationInMinutes);
   const ports = allowedPorts.some(({ allPorts }) => allPorts) ? 'all' : allowedPorts.map(rangeOf);
   const { row } = await requireLive(app, caller, microvmIdentifier, 'given a token');
-  return mintAuthToken(app, row, ports, expirationInMinutes);
+  return mintAuthToken(app, row, { ports }, expirationInMinutes);
 }
 
 function rangeOf({ port, range }: PortSpecification): PortRange {

@@ -21,5 +21,5 @@ export async function createMicrovmShellAuthToken(
   if (!fromJson(row.ingressConnectors).includes(managedConnectorArn(app.settings.region, 'SHELL_INGRESS'))) {
     throw invalid('Shell access requires SHELL_INGRESS network connector to be configured on the MicroVM.');
   }
-  return mintAuthToken(app, row, [], expirationInMinutes);
+  return mintAuthToken(app, row, { ports: [], shell: true }, expirationInMinutes);
 }

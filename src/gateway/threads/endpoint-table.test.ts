@@ -156,3 +156,26 @@ test.each(['end', 'reset'])(
     expect(heard[0]).toBe('left');
   },
 );
+
+test("a guest that falls asleep resets its streams: they end with a Fault, told or not; a reset of one that runs is the application's", async () => {
+  const resets = async (): Promise<unknown> => {
+    const stream = await table.open('vm', 80, never);
+    const failed = new Promise((resolve) => stream.once('error', resolve));
+    stream.resume();
+    sockets.at(-1)?.resetAndDestroy();
+    return failed;
+  };
+  wake();
+  expect(await resets()).toMatchObject({ code: 'ECONNRESET' });
+  const stream = await table.open('vm', 'shell', never);
+  const failed = new Promise((resolve) => stream.once('error', resolve));
+  let told = 0;
+  catchUp = () => {
+    told += 1;
+  };
+  stream.resume();
+  signs.leave();
+  sockets.at(-1)?.resetAndDestroy();
+  expect(await failed).toMatchObject({ code: 'guest_failed' });
+  expect(told).toBe(1);
+});

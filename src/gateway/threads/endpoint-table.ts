@@ -11,6 +11,7 @@ import type {
   WakingTime,
 } from '../../contract/data-plane.ts';
 import { Limiter } from '../../contract/limiter.ts';
+import type { StreamTarget } from '../../contract/shell-frames.ts';
 import { type Counter, Signs } from '../../contract/signs.ts';
 import { Fault, type FaultWords } from '../../lib/errors.ts';
 import { Relay } from '../../relay/relay.ts';
@@ -90,11 +91,11 @@ export class EndpointTable implements DataPlane {
     return this.#byId.get(microvmId)?.limiter;
   }
 
-  async open(microvmId: string, port: number, signal: AbortSignal): Promise<Duplex> {
+  async open(microvmId: string, target: StreamTarget, signal: AbortSignal): Promise<Duplex> {
     const entry = this.#byId.get(microvmId);
     const waking = entry?.waking;
     if (!entry || !waking || isOver(entry, waking)) throw new Fault('guest_failed', { what: 'is asleep' });
-    const stream = await waking.relay.open(port, signal);
+    const stream = await waking.relay.open(target, signal);
     // Only now it is certain who answered: an address that was given back may be another MicroVM's, but its waking time is over then.
     if (isOver(entry, waking)) {
       stream.destroy();
@@ -160,7 +161,7 @@ export class EndpointTable implements DataPlane {
 
   #woke(microvmId: string, { number, relay }: WakingTime): void {
     const entry = this.#byId.get(microvmId);
-    if (entry) entry.waking = { number, relay: new Relay(relay) };
+    if (entry) entry.waking = { number, relay: new Relay(relay, () => isOver(entry, { number })) };
   }
 
   #left(microvmId: string): void {

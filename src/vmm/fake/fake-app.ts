@@ -73,12 +73,12 @@ export class FakeApp {
     return this.#running && appScript(this.state.environment).port === port;
   }
 
-  /** Serves a new connection. */
-  accept(socket: Socket): void {
+  /** A new connection is the HTTP server's, or `serve`'s. */
+  accept(socket: Socket, serve = (one: Socket): void => void this.#server.emit('connection', one)): void {
     this.#connections.add(socket);
     socket.once('close', () => this.#connections.delete(socket));
     this.#whenThawed(() => {
-      this.#server.emit('connection', socket);
+      serve(socket);
       socket.resume();
     });
   }

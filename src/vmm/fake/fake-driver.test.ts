@@ -115,7 +115,7 @@ test('an application that never listens', async () => {
 test('an application that exits ends the VM with its code and last words', async () => {
   const machine = await launch({ FAKE_EXIT_AFTER_MS: '2000', FAKE_EXIT_CODE: '3' });
   const stream = await machine.guest.open(8080);
-  const closed = once(stream, 'close');
+  const closed = expect(once(stream, 'close')).rejects.toMatchObject({ code: 'guest_failed' });
   await clock.advance(2000);
   await closed;
   const end = await machine.ended;
@@ -242,7 +242,7 @@ test('an upgraded connection carries bytes both ways until the VM ends', async (
   upgraded.write('ping');
   const [answer] = await once(upgraded, 'data');
   expect(`${answer}`).toBe('ping');
-  const closed = once(upgraded, 'close');
+  const closed = expect(once(upgraded, 'close')).rejects.toMatchObject({ code: 'guest_failed' });
   await machine.die();
   await closed;
 });

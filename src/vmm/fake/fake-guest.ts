@@ -1,6 +1,7 @@
 // The agent of a fake VM: what the host may ask, answered as the real one answers.
 import type { Duplex } from 'node:stream';
 import type { RelayAddress } from '../../contract/node-api.ts';
+import type { StreamTarget } from '../../contract/shell-frames.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { Fault } from '../../lib/errors.ts';
 import { Relay } from '../../relay/relay.ts';
@@ -63,10 +64,10 @@ export class FakeGuest implements Guest {
     });
   }
 
-  async open(port: number, signal?: AbortSignal): Promise<Duplex> {
+  async open(target: StreamTarget, signal?: AbortSignal): Promise<Duplex> {
     this.#alive('open');
     if (!this.#connections) throw new Fault('guest_failed', { what: 'has no network' });
-    return this.#connections.open(port, signal);
+    return this.#connections.open(target, signal);
   }
 
   /** The VM is no more: open questions fail, as do later ones. */

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import type { RelayAddress } from '../../contract/node-api.ts';
 import type { FakeApp } from './fake-app.ts';
+import { serveFakeShell } from './fake-shell.ts';
 
 const maxRequestBytes = 8;
 
@@ -32,7 +33,7 @@ export class FakeRelay {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  /** Reads the line with the port. */
+  /** Reads the line with the port, or the word for a shell. */
   #hear(socket: Socket): void {
     this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket)).on('error', () => {});
@@ -47,17 +48,18 @@ export class FakeRelay {
         return;
       }
       socket.unshift(Buffer.from(said.slice(end + 1), 'latin1'));
-      this.#answer(socket, Number(said.slice(0, end)));
+      this.#answer(socket, said.slice(0, end));
     };
     socket.on('data', take);
   }
 
-  #answer(socket: Socket, port: number): void {
-    if (!this.#app.listens(port)) {
+  #answer(socket: Socket, target: string): void {
+    const isShell = target === 'shell';
+    if (!isShell && !this.#app.listens(Number(target))) {
       socket.end('-', () => socket.destroy());
       return;
     }
     socket.write('+');
-    this.#app.accept(socket);
+    this.#app.accept(socket, isShell ? serveFakeShell : undefined);
   }
 }

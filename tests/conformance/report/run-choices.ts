@@ -12,7 +12,7 @@ export interface ChoiceResult {
   row: number;
   topic: string;
   choice: string;
-  /** `yes`, `NO`, or why it was not tried. */
+  /** `yes`, `NO`, which tests show it, or why it was not tried. */
   holds: string;
 }
 
@@ -33,6 +33,9 @@ async function tryWire(): Promise<ChoiceResult[]> {
   return await tryAll(wireChoices, { rig, vm });
 }
 
+const shown = (files: readonly string[]): string =>
+  `${files.every((file) => file.startsWith('tests/real/')) ? 'in a real VM' : 'yes'}: ${files.map((file) => `\`${file}\``).join(', ')}`;
+
 /** In the order of the reference. */
 export async function runChoices(): Promise<ChoiceResult[]> {
   const results = [
@@ -41,7 +44,7 @@ export async function runChoices(): Promise<ChoiceResult[]> {
     ...(await withImage((subject) => tryAll(endpointChoices, subject))),
     ...shownByTests.map(({ by, ...choice }) => ({
       ...choice,
-      holds: `in a real VM: ${by.map(({ file }) => `\`${file}\``).join(', ')}`,
+      holds: shown([...new Set(by.map(({ file }) => file))]),
     })),
     ...absent.map(({ row, topic, why }) => ({ row, topic, choice: '–', holds: `not tried: ${why}` })),
   ];

@@ -1,4 +1,4 @@
-// Choices that are not tried out for the tables: what shows only in a real VM is shown by a test there, and some have no object here.
+// Choices that are not tried out for the tables: other tests show them, those of real VMs among them, and some have no object here.
 
 interface Shown {
   row: number;
@@ -18,6 +18,39 @@ export const shownByTests: readonly Shown[] = [
     by: [
       { file: 'tests/real/demo.test.ts', test: 'the demo passes and says so in one line of JSON' },
       { file: 'tests/real/hostile/hooks.test.ts', test: 'a redirect to a service of the host is not followed' },
+    ],
+  },
+  {
+    row: 21,
+    topic: 'Bandwidth: 1 MB/s for a processor, or for 0.5 GB',
+    choice: 'for 0.5 GB of baseline, in profile `aws`',
+    by: [
+      { file: 'src/config/quotas.test.ts', test: 'the documented limits of endpoints by size' },
+      { file: 'tests/fake/gateway-limits.test.ts', test: 'a download, an upload, and both at once go at the rate' },
+    ],
+  },
+  {
+    row: 31,
+    topic: 'Path of the shell: `/shell` or `/`',
+    choice: 'both',
+    by: [{ file: 'tests/fake/gateway-shell.test.ts', test: '%s: session, bytes both ways, resize, end' }],
+  },
+  {
+    row: 32,
+    topic: 'Enter in the shell: CR or LF',
+    choice: 'either, as on any terminal',
+    by: [{ file: 'tests/real/shell.test.ts', test: 'a terminal: prompt, size, keys, job control, exit code' }],
+  },
+  {
+    row: 35,
+    topic: 'TLS to the application',
+    choice: 'is found out by itself; certificates are not checked',
+    by: [
+      {
+        file: 'tests/fake/gateway-upstream.test.ts',
+        test: 'a TLS server that answers plain requests with 400 is found out, an application that says 400 is not asked twice',
+      },
+      { file: 'tests/fake/gateway-upstream.test.ts', test: 'a WebSocket to an application behind TLS' },
     ],
   },
   {
@@ -54,10 +87,6 @@ interface Absent {
 export const absent: readonly Absent[] = [
   { row: 3, topic: 'Name of the log group', why: 'there is no CloudWatch here' },
   { row: 4, topic: 'Name of the log stream', why: 'there is no CloudWatch here' },
-  { row: 21, topic: 'Bandwidth: 1 MB/s for a processor, or for 0.5 GB', why: 'bandwidth is not limited here' },
-  { row: 31, topic: 'Path of the shell: `/shell` or `/`', why: 'the endpoint has no shell yet' },
-  { row: 32, topic: 'Enter in the shell: CR or LF', why: 'the endpoint has no shell yet' },
-  { row: 35, topic: 'TLS to the application', why: 'applications are reached over plain HTTP only' },
 ];
 
 /** Trust pages, prices, a slip of the pen: nothing that a server does. */
