@@ -1,0 +1,32 @@
+// How much memory a process takes, as the kernel sees it, while something goes on.
+import { statusOf } from './process-facts.ts';
+
+const everyMs = 50;
+
+const residentMib = async (pid: number): Promise<number> =>
+  Number.parseInt((await statusOf(pid)).VmRSS ?? '', 10) / 1024;
+
+export interface MemoryWatch {
+  /** MiB when it began. */
+  before: number;
+  /** Ends it. Resolves with the most that was seen beyond `before`, in MiB. */
+  end(): Promise<number>;
+}
+
+/** Looks at the resident memory of `pid` again and again. */
+export async function watchMemory(pid: number): Promise<MemoryWatch> {
+  const before = await residentMib(pid);
+  let most = before;
+  const look = async (): Promise<void> => {
+    most = Math.max(most, await residentMib(pid).catch(() => 0));
+  };
+  const timer = setInterval(() => void look(), everyMs);
+  return {
+    before,
+    async end() {
+      clearInterval(timer);
+      await look();
+      return most - before;
+    },
+  };
+}
