@@ -16,6 +16,8 @@ export interface CurlOrder {
   body?: Iterable<Buffer>;
   /** Gets the answer's body piece by piece; without it, the answer has it as text. */
   onPiece?: (piece: Buffer) => void;
+  /** Nothing of the answer is read before it resolves. */
+  hold?: Promise<unknown>;
   /** Kills curl. */
   signal?: AbortSignal;
   timeoutMs?: number;
@@ -48,10 +50,14 @@ export async function curl(place: Place, guest: Guest, path: string, order: Curl
   signal?.addEventListener('abort', stop, { once: true });
   const ended = once(child, 'close') as Promise<[number | null]>;
   const said = { body: '', errors: '' };
-  child.stdout.on('data', (piece: Buffer) => {
-    if (order.onPiece) order.onPiece(piece);
-    else said.body += piece;
-  });
+  const read = (): void => {
+    child.stdout.on('data', (piece: Buffer) => {
+      if (order.onPiece) order.onPiece(piece);
+      else said.body += piece;
+    });
+  };
+  if (order.hold) order.hold.then(read, read);
+  else read();
   child.stderr.on('data', (piece: Buffer) => {
     said.errors += piece;
   });

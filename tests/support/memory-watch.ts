@@ -3,30 +3,26 @@ import { statusOf } from './process-facts.ts';
 
 const everyMs = 50;
 
-const residentMib = async (pid: number): Promise<number> =>
+export const residentMib = async (pid: number): Promise<number> =>
   Number.parseInt((await statusOf(pid)).VmRSS ?? '', 10) / 1024;
 
 export interface MemoryWatch {
-  /** MiB when it began. */
-  before: number;
-  /** Ends it. Resolves with the most that was seen beyond `before`, in MiB. */
+  /** Ends it. Resolves with the most that was seen, in MiB. */
   end(): Promise<number>;
 }
 
 /** Looks at the resident memory of `pid` again and again. */
-export async function watchMemory(pid: number): Promise<MemoryWatch> {
-  const before = await residentMib(pid);
-  let most = before;
+export function watchMemory(pid: number): MemoryWatch {
+  let most = 0;
   const look = async (): Promise<void> => {
     most = Math.max(most, await residentMib(pid).catch(() => 0));
   };
   const timer = setInterval(() => void look(), everyMs);
   return {
-    before,
     async end() {
       clearInterval(timer);
       await look();
-      return most - before;
+      return most;
     },
   };
 }

@@ -14,12 +14,13 @@ function noise(): Buffer {
   return Buffer.from(words.buffer);
 }
 
-/** The first `bytes` of the pattern, in pieces that nobody else writes to. */
-export function* pattern(bytes: number): Generator<Buffer> {
+/** The first `bytes` of the pattern, in pieces that nobody else writes to; `seen` hears of each before it goes. */
+export function* pattern(bytes: number, seen: (piece: Buffer) => void = () => {}): Generator<Buffer> {
   const block = noise();
   for (let sent = 0; sent < bytes; sent += blockBytes) {
     const piece = Buffer.from(block.subarray(0, Math.min(blockBytes, bytes - sent)));
     if (piece.length >= 4) piece.writeUInt32LE(sent / blockBytes);
+    seen(piece);
     yield piece;
   }
 }

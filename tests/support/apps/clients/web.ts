@@ -12,6 +12,8 @@ type Request = IncomingMessage | Http2ServerRequest;
 type Response = Writable & { statusCode: number; setHeader(name: string, value: string): unknown };
 
 const state = { count: 0, note: '' };
+/** Bytes of the last `/pattern`. */
+let sent = 0;
 /** Requests whose client left, by their query. */
 const left: string[] = [];
 /** Responses of `/events` that go on. */
@@ -55,8 +57,13 @@ const routes: Readonly<Record<string, Route>> = {
     json(res, { bytes, hash: hash.digest('hex') });
   },
   async '/pattern'(_, res, query) {
-    await pipeline(Readable.from(pattern(Number(query)), { highWaterMark: 1 }), res);
+    sent = 0;
+    const counted = pattern(Number(query), (piece) => {
+      sent += piece.length;
+    });
+    await pipeline(Readable.from(counted, { highWaterMark: 1 }), res);
   },
+  '/sent': (_, res) => json(res, sent),
   '/events'(_, res) {
     res.setHeader('content-type', 'text/event-stream');
     res.write('data: first\n\n');
