@@ -1,5 +1,5 @@
 // Where real clients meet real VMs: `waterbear serve` as a process of its own, one image of apps/clients, and MicroVMs of it.
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { RunMicrovmRequest } from '@aws-sdk/client-lambda-microvms';
@@ -29,8 +29,20 @@ export interface Report {
   traffic: { wakes: number; heldRequests: number; heldMs: number };
 }
 
+/** What tests look for in the access log. */
+export interface AccessLine {
+  microvmId: string;
+  protocol: string;
+  path: string;
+  end: string;
+  bytesIn: number;
+  bytesOut: number;
+}
+
 export interface Place extends AsyncDisposable {
   server: ServerProcess;
+  /** What the access log says so far, oldest first. */
+  accessLog(): Promise<AccessLine[]>;
   /** It sleeps when it is told to, and wakes by requests. */
   launch(more?: Partial<RunMicrovmRequest>): Promise<Guest>;
   /** Resolves when it is SUSPENDED. */
@@ -46,10 +58,11 @@ export async function openPlace(): Promise<Place> {
   const stack = new AsyncDisposableStack();
   stack.defer(() => rm(data, { recursive: true, force: true }));
   try {
-    const server = await startServerProcess(data, '--gateway-threads', '2');
+    const accessLog = join(data, 'access.log');
+    const server = await startServerProcess(data, '--gateway-threads', '2', '--access-log', accessLog);
     stack.defer(async () => void (await server.stop('SIGTERM')));
     const imageArn = await build(server, join(data, 'app-tls'));
-    return placeOf(server, imageArn, stack);
+    return placeOf(server, imageArn, accessLog, stack);
   } catch (error) {
     await stack.disposeAsync();
     throw error;
@@ -69,10 +82,14 @@ async function build(server: ServerProcess, directory: string): Promise<string> 
   return built.imageArn;
 }
 
-function placeOf(server: ServerProcess, imageArn: string, stack: AsyncDisposableStack): Place {
+function placeOf(server: ServerProcess, imageArn: string, accessLog: string, stack: AsyncDisposableStack): Place {
   const { lambda, facts } = server;
   return {
     server,
+    async accessLog() {
+      const lines = (await readFile(accessLog, 'utf8')).split('\n').filter(Boolean);
+      return lines.map((line) => JSON.parse(line) as AccessLine);
+    },
     async launch(more = {}) {
       const { microvmId: id = '', endpoint = '' } = await lambda.runMicrovm({
         imageIdentifier: imageArn,

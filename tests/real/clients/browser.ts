@@ -5,6 +5,7 @@ import { connect } from 'node:tls';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Guest, Place } from '../../support/clients-place.ts';
+import { poll } from '../../support/server.ts';
 
 /** What the page sees of one WebSocket. */
 interface Seen {
@@ -69,16 +70,34 @@ export function browserTests(place: () => Place, guest: () => Guest): void {
     `lambda-microvms.authentication.${token}`,
     'lambda-microvms.port.8080',
   ];
-  const talk = (protocols: string[], words: (string | number[])[]): Promise<Seen> =>
-    page.evaluate<Seen, Conversation>(converse, { url: `wss://${guest().endpoint}/socket`, protocols, words });
+  const talk = (protocols: string[], words: (string | number[])[], on = page): Promise<Seen> =>
+    on.evaluate<Seen, Conversation>(converse, { url: `wss://${guest().endpoint}/socket`, protocols, words });
+  const bytes = Array.from({ length: 70_000 }, (_, i) => i % 256);
   const agreed = { code: 4321, reason: 'as you wish', clean: true };
 
   test('a token as a subprotocol opens it; text, bytes and the application’s own close code pass', async () => {
-    const bytes = Array.from({ length: 70_000 }, (_, i) => i % 256);
     const { heard, ...seen } = await talk(platform(), ['hello, wörld', bytes, 'close']);
     expect(seen).toEqual({ opened: true, protocol: 'lambda-microvms', closed: agreed });
     expect(JSON.parse(String(heard[0]))).toMatchObject({ offered: '' });
     expect(heard.slice(1)).toEqual(['hello, wörld', bytes]);
+  });
+
+  test('from a page of the endpoint it shares the connection of HTTP/2 that brought the page', async () => {
+    const switched = async (): Promise<string[]> => {
+      const lines = await place().accessLog();
+      return lines.flatMap(({ microvmId, end, protocol }) =>
+        microvmId === guest().id && end === 'switched' ? protocol : [],
+      );
+    };
+    await poll('the line of the one before', async () => (await switched()).length === 1 || undefined);
+    const own = await browser.newPage({ extraHTTPHeaders: { 'x-aws-proxy-auth': guest().token } });
+    expect((await own.goto(`https://${guest().endpoint}/`))?.status()).toBe(200);
+    const { heard, ...seen } = await talk(platform(), [bytes, 'close'], own);
+    await own.close();
+    expect(seen).toEqual({ opened: true, protocol: 'lambda-microvms', closed: agreed });
+    expect(heard.at(-1)).toEqual(bytes);
+    await poll('its line', async () => (await switched()).length === 2 || undefined);
+    expect(await switched()).toEqual(['HTTP/1.1', 'HTTP/2']);
   });
 
   test('a subprotocol of the application’s own is agreed on', async () => {
