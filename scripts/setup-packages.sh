@@ -17,11 +17,12 @@ kmod               # loads overlay, tun and nf_tables
 util-linux         # unshare, setpriv, flock
 libnss-myhostname  # lets every program resolve *.localhost
 ca-certificates    # TLS to package servers and registries
-curl               # for people; endpoints are plain HTTPS
+curl               # for people; endpoints are plain HTTPS. For tests too, over both versions of HTTP
 LIST
   [ -z "$for_tests" ] || sed 's/ *#.*//' <<'LIST'
 awscli             # one of the clients that must work unchanged
 python3            # another
+chromium           # a browser: its WebSocket to endpoints
 strace             # watches what a process really does
 crun               # a container runtime to nest in a MicroVM
 iptables           # goes there too

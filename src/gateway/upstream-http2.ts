@@ -31,7 +31,7 @@ export function openHttp2(duplex: Duplex, idleMs: number, timeoutMs: number, clo
       finish();
       session.destroy();
       duplex.destroy();
-      reject(new Fault('guest_failed', { what: 'The application does not speak HTTP/2' }));
+      reject(new Fault('guest_failed', { what: 'has an application that does not speak HTTP/2' }));
     };
     const timer = clock.after(timeoutMs, fail);
     const agree = (): void => {

@@ -41,7 +41,7 @@ export function openTls(
       timer.cancel();
       socket.destroy();
       duplex.destroy();
-      reject(new Fault('guest_failed', { what: 'The TLS handshake with the application' }, cause));
+      reject(new Fault('guest_failed', { what: 'has an application with which the TLS handshake failed' }, cause));
     };
     const timer = clock.after(timeoutMs, fail);
     socket.on('error', fail);

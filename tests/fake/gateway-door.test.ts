@@ -112,6 +112,7 @@ test.each([
   ['GET / HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n\r\n', '400'],
   ['GET / HTTP/1.1\r\nHost: one.vm.localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n', '400'],
   [`GET / HTTP/1.1\r\nHost: one.vm.localhost\r\nX: ${'x'.repeat(17_000)}\r\n\r\n`, '431'],
+  [`GET / HTTP/1.1\r\nHost: one.vm.localhost\r\nX: ${'x'.repeat(1 << 20)}\r\n\r\n`, '431'],
   ['GET / HTTP/1.1\r\nHost: one.vm.localhost\r\nExpect: the-unexpected\r\nConnection: close\r\n\r\n', '400'],
   ['\u0000\u0001\u0002\r\n\r\n', '400'],
 ])('malformed request %#', async (text, status) => {
