@@ -124,6 +124,16 @@ func (j *job) reap() {
 	}
 }
 
+// collectEnded waits for those that are over and that `reap` has not come to: the end of the keeper would leave them to the application.
+func collectEnded() {
+	for {
+		var status syscall.WaitStatus
+		if pid, _ := syscall.Wait4(-1, &status, syscall.WNOHANG, nil); pid <= 0 {
+			return
+		}
+	}
+}
+
 // status is the payload of an exit frame.
 func (j *job) status() []byte {
 	if j.last.Signaled() {

@@ -42,6 +42,7 @@ func keep() {
 	if err := k.serve(); err != nil {
 		k.say(frameFailed, []byte(cut(err.Error(), maxMessageBytes)))
 	}
+	collectEnded()
 	os.Exit(0)
 }
 

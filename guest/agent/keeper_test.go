@@ -187,6 +187,25 @@ func TestKeeperHangsUp(t *testing.T) {
 	}
 }
 
+// A keeper's orphans are this process's here, as they are the application's in a guest, and nobody else waits for them.
+func TestKeeperLeavesNobodyToWaitFor(t *testing.T) {
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, prChildSubreaper, 1, 0); errno != 0 {
+		t.Fatal(errno)
+	}
+	defer syscall.RawSyscall(syscall.SYS_PRCTL, prChildSubreaper, 0, 0)
+	for i := 0; i < 40; i++ {
+		k := startKeeper(t, nil)
+		k.say(frameTerminal, command("sh", "-c", "sleep 1000 & sleep 1001 & echo up; wait"))
+		k.untilText("up")
+		k.host.Close()
+		k.wait()
+		var status syscall.WaitStatus
+		if pid, _ := syscall.Wait4(-1, &status, syscall.WNOHANG, nil); pid > 0 {
+			t.Fatalf("keeper %d left process %d to its parent", i, pid)
+		}
+	}
+}
+
 func TestKeeperWhoIsNotRead(t *testing.T) {
 	k := startKeeper(t, nil)
 	k.say(frameTerminal, command("yes"))

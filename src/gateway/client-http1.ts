@@ -8,6 +8,7 @@ import { type RequestHead, readHead } from './request-head.ts';
 export class Http1Client implements ClientStream {
   readonly protocol = 'HTTP/1.1';
   readonly head: RequestHead;
+  readonly clientAddress: string;
   readonly hasBody: boolean;
   readonly body: IncomingMessage;
   readonly #res: ServerResponse;
@@ -18,6 +19,8 @@ export class Http1Client implements ClientStream {
     this.body = req;
     this.#res = res;
     this.#clock = clock;
+    // A socket that is closed does not know it any more.
+    this.clientAddress = req.socket.remoteAddress ?? '';
     this.head = readHead(req.rawHeaders, upgrades);
     this.hasBody = this.head.announcesBody && !upgrades;
   }
@@ -33,10 +36,6 @@ export class Http1Client implements ClientStream {
   get serverName(): string | undefined {
     const { socket } = this.body;
     return socket instanceof TLSSocket && typeof socket.servername === 'string' ? socket.servername : undefined;
-  }
-
-  get clientAddress(): string {
-    return this.body.socket.remoteAddress ?? '';
   }
 
   get connection(): ClientConnection {

@@ -19,6 +19,7 @@ export class Http2Client implements ClientStream {
   readonly method: string;
   readonly path: string;
   readonly head: RequestHead;
+  readonly clientAddress: string;
   readonly hasBody: boolean;
   readonly body: ServerHttp2Stream;
   trailers: readonly string[] = [];
@@ -29,6 +30,8 @@ export class Http2Client implements ClientStream {
     this.body = stream;
     this.method = method;
     this.path = path;
+    // A session that is closed does not know it any more.
+    this.clientAddress = stream.session?.socket.remoteAddress ?? '';
     this.head = readHead(rawHeaders, protocol !== undefined);
     this.hasBody = !endsHere && protocol === undefined;
     // What breaks is seen at the close.
@@ -43,10 +46,6 @@ export class Http2Client implements ClientStream {
   get serverName(): string | undefined {
     const socket = this.body.session?.socket;
     return socket instanceof TLSSocket && typeof socket.servername === 'string' ? socket.servername : undefined;
-  }
-
-  get clientAddress(): string {
-    return this.body.session?.socket.remoteAddress ?? '';
   }
 
   get connection(): ClientConnection | undefined {

@@ -206,7 +206,7 @@ test('a shell leaves a record, is counted, and is cut with 1008 when its token i
   await until(() => rig.records.length === 1);
   expect(rig.records[0]).toMatchObject({
     ...{ status: 101, end: 'switched', microvmId: 'vm', target: 'shell', tokenId: jti, refusal: undefined },
-    path: '/shell',
+    ...{ path: '/shell', clientAddress: '127.0.0.1' },
   });
   expect(openNow()).toEqual({ requests: 0, webSockets: 0 });
   await expect(opened(connect())).rejects.toThrow('403');
