@@ -11,7 +11,7 @@ import type { Admission } from './admission/admission.ts';
 import { callHook } from './hooks.ts';
 import { demandOf, type ImageFacts } from './image-facts.ts';
 import { type NodeLayout, vmPaths } from './layout.ts';
-import { type MergePlan, mergePlan } from './merge-policy.ts';
+import { Snapshots } from './snapshots.ts';
 import type { VmRecord } from './vm-record.ts';
 
 export interface ResidentTools {
@@ -36,29 +36,20 @@ export class Resident {
   readonly #tools: ResidentTools;
   readonly #image: string;
   readonly #facts: ImageFacts;
-  /** Of the newest whole snapshot; 0 before the first. */
-  #generation: number;
+  readonly #snapshots: Snapshots;
   #awake: Awake | undefined;
   #busy = false;
-  #sleepsSinceMerge = 0;
-  /** At the last sleep of this server's time. */
-  #asleepBytes = 0;
-  #compacting: { abort: AbortController; done: Promise<void> } | undefined;
 
   constructor(tools: ResidentTools, record: VmRecord, image: string, facts: ImageFacts, generation: number) {
     this.#tools = tools;
     this.record = record;
     this.#image = image;
     this.#facts = facts;
-    this.#generation = generation;
+    this.#snapshots = new Snapshots(tools, record.microvmId, image, facts, generation);
   }
 
   get state(): 'running' | 'asleep' {
     return this.#awake ? 'running' : 'asleep';
-  }
-
-  get generation(): number {
-    return this.#generation;
   }
 
   get machine(): Machine {
@@ -83,7 +74,7 @@ export class Resident {
   wake(hook: 'run' | 'resume', hookBody?: string): Promise<LaunchReport> {
     return this.#alone(async () => {
       if (this.#awake) throw new Fault('conflict', { what: `${this.record.microvmId} already runs.` });
-      await this.#stopCompacting(this.#mergePlan.mustFinish);
+      await this.#snapshots.rest(true);
       const stopwatch = startStopwatch();
       const { admission } = this.#tools;
       const { microvmId, buildId, account } = this.record;
@@ -126,15 +117,15 @@ export class Resident {
   async #restore(stopwatch: Stopwatch): Promise<Awake> {
     stopwatch.lap('turn');
     const { driver, slots, layout, admission, closing: signal } = this.#tools;
-    const paths = vmPaths(layout, this.record.microvmId);
+    const { newest, disks } = this.#snapshots;
     const slot = await slots?.acquire(signal);
     stopwatch.lap('slot');
     try {
       const machine = await driver.restore({
         runDirectory: `${layout.run}/${this.record.microvmId.slice(-12)}`,
         image: this.#image,
-        ...(this.#generation > 0 ? { snapshot: paths.snapshot(this.#generation) } : {}),
-        disks: paths.disks,
+        ...(newest === undefined ? {} : { snapshot: newest }),
+        disks,
         ...(slot ? { wire: slot } : {}),
         cpu: admission.cpu(this.#facts, 'microvm'),
         freshness: this.record.identity,
@@ -153,21 +144,14 @@ export class Resident {
     return this.#alone(async () => {
       const { machine, slot } = this.#running();
       const stopwatch = startStopwatch();
-      const paths = vmPaths(this.#tools.layout, this.record.microvmId);
       if (await callHook(machine, this.#facts.hooks, { hook: 'suspend' })) stopwatch.lap('hook');
-      const next = this.#generation + 1;
-      const result = await machine.suspend(paths.snapshot(next)).catch(async (error: unknown) => {
+      const result = await machine.suspend(this.#snapshots.next).catch(async (error: unknown) => {
         if (await isOver(machine)) await this.#lost(slot, describe(error));
         throw error;
       });
       this.#awake = undefined;
-      const previous = this.#generation;
-      this.#generation = next;
-      this.#sleepsSinceMerge++;
-      this.#asleepBytes = result.bytes;
-      if (previous > 0) this.#discard(paths.snapshot(previous));
+      this.#snapshots.taken(result.bytes);
       this.#release(slot);
-      this.#compact();
       return { stages: { ...stopwatch.stages(), ...result.stages }, asleepBytes: result.bytes };
     });
   }
@@ -192,13 +176,13 @@ export class Resident {
   async kill(): Promise<void> {
     const awake = this.#awake;
     this.#awake = undefined;
-    await this.#stopCompacting();
+    await this.#snapshots.rest();
     await awake?.machine.kill();
     await awake?.slot?.release();
   }
 
   async remove(): Promise<void> {
-    await this.#stopCompacting();
+    await this.#snapshots.rest();
     await rm(vmPaths(this.#tools.layout, this.record.microvmId).directory, { recursive: true, force: true });
   }
 
@@ -218,60 +202,13 @@ export class Resident {
     }
   }
 
-  get #mergePlan(): MergePlan {
-    return mergePlan(this.#facts, this.#sleepsSinceMerge, this.#asleepBytes);
-  }
-
-  /** In the background, while it sleeps; whoever comes next stops it. */
-  #compact(): void {
-    const { driver, layout, log } = this.#tools;
-    const paths = vmPaths(layout, this.record.microvmId);
-    const [snapshot, next] = [paths.snapshot(this.#generation), this.#generation + 1];
-    const abort = new AbortController();
-    const order = {
-      image: this.#image,
-      snapshot,
-      disks: paths.disks,
-      target: paths.snapshot(next),
-      from: this.#mergePlan.from,
-    };
-    const done = driver.compact({ ...order, signal: abort.signal }).then(
-      async (made) => {
-        if (!made) return;
-        this.#generation = next;
-        this.#sleepsSinceMerge = 0;
-        this.#asleepBytes = 0;
-        this.#discard(snapshot);
-      },
-      (error: unknown) => {
-        if (!abort.signal.aborted)
-          log.warn('layers_not_merged', { microvmId: this.record.microvmId, why: describe(error) });
-      },
-    );
-    this.#compacting = { abort, done };
-  }
-
-  async #stopCompacting(letItFinish = false): Promise<void> {
-    const compacting = this.#compacting;
-    this.#compacting = undefined;
-    if (!letItFinish) compacting?.abort.abort();
-    await compacting?.done;
-  }
-
   /** The VMM ended before its snapshot was whole: what is left is the one before, if there is one. */
   async #lost(slot: Slot | undefined, what: string): Promise<void> {
     this.#awake = undefined;
     this.#release(slot);
-    if (this.#generation > 0) return;
+    if (this.#snapshots.newest !== undefined) return;
     await this.remove();
     this.#tools.onEnded(this.record.microvmId, { cause: 'vmm_died', what });
-  }
-
-  /** A snapshot that a newer one has replaced. What a crash leaves of it, the next start removes. */
-  #discard(snapshot: string): void {
-    rm(snapshot, { recursive: true, force: true }).catch((error: unknown) => {
-      this.#tools.log.error('snapshot_not_removed', { snapshot, why: describe(error) });
-    });
   }
 
   /** The slot's removal is nobody's latency. */
