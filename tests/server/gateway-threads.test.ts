@@ -30,7 +30,8 @@ test('200 requests over two threads to one sleeping MicroVM: each thread asks on
     if (!asleep.facts.waking) asleep.wake(rig.source);
   };
   const asked = Array.from({ length: 200 }, (_, i) => rig.ask('vm', { method: 'POST' }, `request ${i}`));
-  await until(() => vm.signs.inFlight === 200);
+  // Each counts itself before its thread asks.
+  await until(() => vm.signs.inFlight === 200 && rig.source.asked.length >= 2);
   expect(rig.source.asked).toEqual(['vm', 'vm']);
   gate.resolve();
   const answers = await Promise.all(asked);
