@@ -28,7 +28,7 @@ export default defineConfig({
       tier('unit', 0, ['src/**/*.test.ts', 'tests/unit/**/*.test.ts', 'cli/**/*.test.ts'], 15_000, { together: true }),
       tier('fake', 1, ['tests/fake/**/*.test.ts'], 30_000, { together: true }),
       tier('server', 2, ['tests/server/**/*.test.ts'], 60_000, { together: true }),
-      tier('conformance', 3, ['tests/conformance/**/*.test.ts'], 60_000, { serial: true }),
+      tier('conformance', 3, ['tests/conformance/**/*.test.ts'], 60_000),
       tier('real', 4, ['tests/real/**/*.test.ts'], 180_000, { serial: true }),
       tier('long', 5, ['tests/long/**/*.test.ts'], 900_000, { serial: true }),
       tier('last', 6, ['tests/last/**/*.test.ts'], 30_000, { serial: true }),
