@@ -1,4 +1,4 @@
-// Every way out of a build that we know of, each in a VM of its own. tests/real/hostile/builds.test.ts tries the most telling ones.
+// Every way out of a build that we know of, each in a VM of its own. tests/long/hostile-dockerfiles.test.ts tries the most telling ones.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bytesOnDisk } from '../support/hostile/aftermath.ts';
 import type { BuildHost } from '../support/hostile/build-host.ts';

@@ -1,8 +1,9 @@
 // Builds of a stranger, each in its VM: zips and Dockerfiles that want out of it, to the host's files, network, disk and memory.
-// A build takes its time there, so the most telling attempts stand for the others, which tests/long tries too.
+// A build takes its time there, so these are the most telling attempts; tests/long/hostile-builds.test.ts has the others.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { bytesOnDisk } from '../../support/hostile/aftermath.ts';
-import { type BuildHost, type Built, hostileFiles } from '../../support/hostile/build-host.ts';
+import { stepProbes } from '../real/hostile/steps.ts';
+import { bytesOnDisk } from '../support/hostile/aftermath.ts';
+import { type BuildHost, type Built, hostileFiles } from '../support/hostile/build-host.ts';
 import {
   base,
   dockerfile,
@@ -13,10 +14,9 @@ import {
   type Steps,
   startWatchedBuildHost,
   type WatchedBuildHost,
-} from '../../support/hostile/build-probes.ts';
-import { vmmsOf } from '../../support/vmms.ts';
-import type { ZipEntry } from '../../support/zip.ts';
-import { stepProbes } from './steps.ts';
+} from '../support/hostile/build-probes.ts';
+import { vmmsOf } from '../support/vmms.ts';
+import type { ZipEntry } from '../support/zip.ts';
 
 const mib = 2 ** 20;
 let watched: WatchedBuildHost;
