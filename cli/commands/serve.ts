@@ -57,7 +57,7 @@ export const serve = defineCommand({
   name: 'serve',
   summary: 'start the server: API, S3 endpoint and the HTTPS gateway of the MicroVMs',
   details: `
-SIGTERM or Ctrl-C puts all MicroVMs to sleep and stops; they wake after the next start.
+SIGTERM, Ctrl-C or the end of the terminal puts all MicroVMs to sleep and stops; they wake after the next start.
 A second signal stops at once.
 
 Quotas of an account, whole numbers:
@@ -151,9 +151,9 @@ async function runServer(options: ServeOptions, around: Surroundings): Promise<n
     const { startServer } = await import('../../src/main.ts');
     const server = await startServer(settings, createLog(options.log));
     let exitCode = 0;
-    const reopenLogs = (): void => server.reopenLogs();
-    // Without such a log the signal keeps its meaning: the terminal is gone.
-    if (settings.accessLog !== undefined) process.on('SIGHUP', reopenLogs);
+    // Without such a log the signal has its first meaning: the terminal is gone.
+    const onHangUp = (): void => (settings.accessLog === undefined ? stop.ask() : server.reopenLogs());
+    process.on('SIGHUP', onHangUp);
     try {
       const facts = await readServerFile(settings.dataDirectory);
       announce(facts, settings, around);
@@ -161,7 +161,7 @@ async function runServer(options: ServeOptions, around: Surroundings): Promise<n
       await fired(stop.asked);
       around.out.write('Stopping: putting MicroVMs to sleep. A second signal stops at once.\n');
     } finally {
-      process.off('SIGHUP', reopenLogs);
+      process.off('SIGHUP', onHangUp);
       exitCode = await server.close().then(
         () => 0,
         (error: unknown) => {

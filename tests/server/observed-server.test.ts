@@ -146,7 +146,7 @@ test('what cannot be revoked is said clearly', async () => {
   expect((await cli(server, 'revoke', '--microvm', 'nobody')).err).toContain('Unable to find microvmIdentifier nobody');
 });
 
-test('SIGHUP lets the access log begin a new file; without such a log it ends the server', async () => {
+test('SIGHUP lets the access log begin a new file; without such a log it stops the server in order', async () => {
   const repository = resolve(import.meta.dirname, '../..');
   const serve = async (...more: string[]): Promise<ChildProcess> => {
     const ports = ['--api-port', '0', '--gateway-port', '0', '--driver', 'fake', '--build-isolation', 'host'];
@@ -167,5 +167,5 @@ test('SIGHUP lets the access log begin a new file; without such a log it ends th
   expect(await once(first, 'exit')).toEqual([0, null]);
   const second = await serve();
   second.kill('SIGHUP');
-  expect(await once(second, 'exit')).toEqual([null, 'SIGHUP']);
+  expect(await once(second, 'exit')).toEqual([0, null]);
 });

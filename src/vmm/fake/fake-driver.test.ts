@@ -55,6 +55,8 @@ async function ask(machine: FakeMachine, path: string, body?: string, stream?: D
   const question = request({ path, method: body === undefined ? 'GET' : 'POST', createConnection: () => connection });
   question.end(body);
   const [answer] = await once(question, 'response');
+  // The VM may end, and the connection with it, before it is given back.
+  question.on('error', () => {});
   return text(answer);
 }
 
