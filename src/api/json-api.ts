@@ -40,26 +40,20 @@ export function createJsonApi(deps: JsonApiDependencies, serverFactory: (handler
   });
   api.removeAllContentTypeParsers();
   api.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
-  api.addHook('onResponse', async (request, reply) => {
-    const { id: requestId, method } = request;
-    const facts = {
-      requestId,
-      method,
-      path: pathOf(request),
-      status: reply.statusCode,
-      ms: Math.round(reply.elapsedTime),
-    };
-    deps.log.info('api.answered', facts);
-  });
   api.setErrorHandler((error, request, reply) => sendError(deps.log, request, reply, error));
   const handle = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+    const startedAt = performance.now();
     const received = receive(request);
-    const answer =
-      handleOperation(deps.app, deps.authenticate, received) ??
-      handleCoreOperation(deps.app, deps.authenticate, received) ??
-      handleExtension(deps.app, deps.authenticate, received) ??
-      namedError('UnknownOperationException', `There is no operation ${received.method} ${received.rawPath}.`);
-    send(reply, request.id, await answer);
+    try {
+      const answer =
+        handleOperation(deps.app, deps.authenticate, received) ??
+        handleCoreOperation(deps.app, deps.authenticate, received) ??
+        handleExtension(deps.app, deps.authenticate, received) ??
+        namedError('UnknownOperationException', `There is no operation ${received.method} ${received.rawPath}.`);
+      send(deps.log, request, reply, await answer, startedAt);
+    } catch (error) {
+      sendError(deps.log, request, reply, error, startedAt);
+    }
   };
   api.all('*', handle);
   api.setNotFoundHandler(handle);
@@ -71,11 +65,29 @@ function receive(request: FastifyRequest): ReceivedRequest {
   return { ...signedRequest(request.raw), body };
 }
 
-function send(reply: FastifyReply, requestId: string, { status, headers, body }: Answer): void {
-  const all = { ...headers, 'x-amzn-requestid': requestId };
-  if (status === 204) void reply.code(status).headers({ 'x-amzn-requestid': requestId }).send();
-  // The text is whole: without a serializer Fastify would add a charset, which AWS's answers do not have.
-  else void reply.code(status).headers(all).serializer(String).send(body);
+/** Written past Fastify, which would add a charset that AWS's answers do not have; a connection that it wants closed is. */
+function send(
+  log: Log,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { status, headers, body }: Answer,
+  startedAt?: number,
+): void {
+  const { id: requestId, method } = request;
+  const took = startedAt === undefined ? {} : { ms: Math.round(performance.now() - startedAt) };
+  log.info('api.answered', { requestId, method, path: pathOf(request), status, ...took });
+  const { raw } = reply;
+  const connection = reply.getHeader('connection');
+  reply.hijack();
+  raw.statusCode = status;
+  if (connection !== undefined) raw.setHeader('connection', connection);
+  raw.setHeader('x-amzn-requestid', requestId);
+  if (status !== 204) {
+    for (const name in headers) raw.setHeader(name, headers[name] ?? '');
+    raw.setHeader('content-length', Buffer.byteLength(body));
+  }
+  // What was asked for in one turn of the loop is answered together: to wake a client costs more than to write to it.
+  setImmediate(() => raw.end(status === 204 ? undefined : body));
 }
 
 /** APIs with error names of their own, by the version that their paths begin with. */
@@ -84,14 +96,14 @@ const ownErrors: Readonly<Record<string, typeof tagErrorAnswer>> = {
   '2026-04-04': coreErrorAnswer,
 };
 
-function sendError(log: Log, request: FastifyRequest, reply: FastifyReply, error: unknown): void {
+function sendError(log: Log, request: FastifyRequest, reply: FastifyReply, error: unknown, startedAt?: number): void {
   const [, version = ''] = request.url.split('/', 2);
   const answer = requestError(error) ?? ownErrors[version]?.(error, request.id) ?? errorAnswer(error, request.id);
   const facts = { requestId: request.id, path: pathOf(request), error: String(error) };
   // AWS gives a full host a 500, but nothing has failed, and whoever asks again and again must not fill the log.
   if (isFault(error, 'capacity_exhausted')) log.info('api.no_room', facts);
   else if (answer.status >= 500) log.error('api.failed', facts);
-  send(reply, request.id, answer);
+  send(log, request, reply, answer, startedAt);
 }
 
 /** Without its query: presigned requests have their signature there. */

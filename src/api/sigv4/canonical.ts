@@ -20,6 +20,7 @@ export function canonicalPath(rawPath: string, service: string): string {
 
 /** Pairs sorted by encoded name, then value; `without` is left out (the signature of a presigned request). */
 export function canonicalQuery(rawQuery: string, without?: string): string {
+  if (rawQuery === '') return '';
   const pairs = rawQuery
     .split('&')
     .filter((pair) => pair !== '')
@@ -36,13 +37,18 @@ export function canonicalQuery(rawQuery: string, without?: string): string {
 const recode = (text: string): string => encodeUri(decodeUri(text.replaceAll('+', ' ')));
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
+const collapsed = (value: string): string => {
+  const trimmed = value.trim();
+  return trimmed.includes('  ') ? trimmed.replace(/ +/g, ' ') : trimmed;
+};
+
 /** `name:value` lines of the signed headers; repeated headers are joined, runs of blanks collapsed. */
 export function canonicalHeaders(headers: Headers, signed: readonly string[]): string {
   return signed
     .map((name) => {
       const values = headers.get(name);
       if (!values) throw refuse('signature', `The signed header ${name} is not in the request.`);
-      return `${name}:${values.map((value) => value.trim().replace(/ +/g, ' ')).join(',')}\n`;
+      return `${name}:${values.map(collapsed).join(',')}\n`;
     })
     .join('');
 }

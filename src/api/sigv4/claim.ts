@@ -25,13 +25,13 @@ const algorithm = 'AWS4-HMAC-SHA256';
 /** Reads the claim; refuses a request without one, with a broken one, or with two. */
 export function readClaim(request: SignedRequest, headers: Headers): Claim {
   const authorization = single(headers, 'authorization');
-  const query = new URLSearchParams(request.rawQuery);
-  const isPresigned = query.has('X-Amz-Algorithm') || query.has('X-Amz-Signature');
+  const query = request.rawQuery === '' ? undefined : new URLSearchParams(request.rawQuery);
+  const isPresigned = query?.has('X-Amz-Algorithm') || query?.has('X-Amz-Signature');
   if (authorization !== undefined && isPresigned) {
     throw refuse('mechanism', 'Only one authentication mechanism is allowed: a header or query parameters, not both.');
   }
   if (authorization !== undefined) return fromHeader(authorization, headers);
-  if (isPresigned) return fromQuery(query);
+  if (query && isPresigned) return fromQuery(query);
   throw refuse('missing', 'Missing Authentication Token');
 }
 

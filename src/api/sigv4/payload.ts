@@ -26,11 +26,13 @@ const chunkedModes: Record<string, { hasTrailer: boolean; isSigned: boolean }> =
   'STREAMING-UNSIGNED-PAYLOAD-TRAILER': { hasTrailer: true, isSigned: false },
 };
 
+const emptyHash = sha256Hex('');
+
 /** The last line of the canonical request. With a body at hand, its real hash, which a header must then agree with. */
 export function payloadHash(request: SignedRequest, headers: Headers, claim: Claim): string {
   const said = single(headers, 'x-amz-content-sha256');
   if (request.body) {
-    const actual = sha256Hex(request.body);
+    const actual = request.body.length === 0 ? emptyHash : sha256Hex(request.body);
     if (said !== undefined && !equalSecrets(said, actual)) {
       throw refuse('payload', 'The x-amz-content-sha256 header does not match the body.');
     }

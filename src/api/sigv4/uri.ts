@@ -8,8 +8,11 @@ const encoded = Array.from({ length: 256 }, (_, byte) => {
   return isUnreserved.test(char) ? char : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
 });
 
+const plainPath = /^[A-Za-z0-9\-._~/]*$/;
+
 /** Encodes every byte that is not unreserved; a slash stays when `keepSlash`. */
 export function encodeUri(bytes: Uint8Array | string, keepSlash = false): string {
+  if (keepSlash && typeof bytes === 'string' && plainPath.test(bytes)) return bytes;
   const source = typeof bytes === 'string' ? Buffer.from(bytes, 'utf8') : bytes;
   let out = '';
   for (const byte of source) out += keepSlash && byte === 0x2f ? '/' : encoded[byte];
