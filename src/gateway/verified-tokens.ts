@@ -12,6 +12,8 @@ interface Entry {
 interface Share {
   entries: Map<string, Entry>;
   characters: number;
+  /** Most requests bring the token of the one before; to compare it is cheaper than to look it up. */
+  latest?: { token: string; entry: Entry };
 }
 
 export class VerifiedTokens {
@@ -24,14 +26,16 @@ export class VerifiedTokens {
   }
 
   get(microvmId: string, token: string): TokenClaims | undefined {
-    const entry = this.#shares.get(microvmId)?.entries.get(token);
-    if (!entry) return undefined;
+    const share = this.#shares.get(microvmId);
+    const entry = share?.latest?.token === token ? share.latest.entry : share?.entries.get(token);
+    if (!share || !entry) return undefined;
     entry.used = true;
+    share.latest = { token, entry };
     return entry.claims;
   }
 
   add(token: string, claims: TokenClaims): void {
-    const share = this.#shares.get(claims.microvmId) ?? { entries: new Map<string, Entry>(), characters: 0 };
+    const share: Share = this.#shares.get(claims.microvmId) ?? { entries: new Map(), characters: 0 };
     if (share.entries.has(token)) return;
     this.#shares.set(claims.microvmId, share);
     share.entries.set(token, { claims, used: true });
@@ -43,6 +47,7 @@ export class VerifiedTokens {
   delete(microvmId: string, token: string): void {
     const share = this.#shares.get(microvmId);
     if (!share?.entries.delete(token)) return;
+    delete share.latest;
     share.characters -= token.length;
     this.#characters -= token.length;
     if (share.entries.size === 0) this.#shares.delete(microvmId);
