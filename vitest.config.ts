@@ -24,6 +24,8 @@ const tier = (
 
 export default defineConfig({
   test: {
+    // Most tests wait more than they work.
+    maxWorkers: 4,
     projects: [
       tier('unit', 0, ['src/**/*.test.ts', 'tests/unit/**/*.test.ts', 'cli/**/*.test.ts'], 15_000, { together: true }),
       tier('fake', 1, ['tests/fake/**/*.test.ts'], 30_000, { together: true }),
