@@ -147,11 +147,17 @@ func (j *job) hangUp() {
 	syscall.Kill(-j.pid, syscall.SIGHUP)
 	syscall.Kill(-j.pid, syscall.SIGCONT)
 	began := time.Now()
-	for {
+	// One look is not enough: a process may fork behind it and end before it is looked at itself.
+	for empty := 0; empty < 2; {
 		members := sessionMembers(j.pid)
 		passed := time.Since(began)
-		if len(members) == 0 || passed > hangUpGrace+killDeadline {
+		if passed > hangUpGrace+killDeadline {
 			return
+		}
+		if len(members) == 0 {
+			empty++
+		} else {
+			empty = 0
 		}
 		if passed > hangUpGrace {
 			for _, pid := range members {
