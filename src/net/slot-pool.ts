@@ -100,6 +100,18 @@ class Pool implements SlotPool {
     return waiting;
   }
 
+  adopt(index: number): Promise<Slot> {
+    return Promise.reject(new Fault('not_found', { what: `Slot ${index} is not there.` }));
+  }
+
+  async sweep(): Promise<number> {
+    return 0;
+  }
+
+  leave(): Promise<void> {
+    return this[Symbol.asyncDispose]();
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;

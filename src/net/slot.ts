@@ -29,4 +29,10 @@ export interface Slot {
 /** Slots made ahead. */
 export interface SlotPool extends AsyncDisposable {
   acquire(signal?: AbortSignal): Promise<Slot>;
+  /** The slot with this index that an earlier server left in use, with today's rules. Rejects with `not_found`. To be called before `sweep`. */
+  adopt(index: number): Promise<Slot>;
+  /** Removes the slots of earlier servers that were not adopted. Resolves with how many there were. */
+  sweep(): Promise<number>;
+  /** Ends this pool but leaves slots that are in use as they are, for a later `adopt`. */
+  leave(): Promise<void>;
 }

@@ -188,6 +188,14 @@ class QemuDriver implements Driver, ThrowawayDriver {
     }
   }
 
+  async adopt(): Promise<undefined> {
+    return undefined;
+  }
+
+  async sweep(): Promise<[]> {
+    return [];
+  }
+
   async preload(image: string): Promise<void> {
     (await this.#images.acquire(image)).release();
   }

@@ -96,6 +96,10 @@ export class QemuMachine implements Machine {
     await this.ended;
   }
 
+  leave(): Promise<void> {
+    return this.kill();
+  }
+
   onStall(listener: (stalled: boolean) => void): void {
     this.#stall.on('change', listener);
   }
