@@ -3,14 +3,15 @@ import { type Clock, systemClock, type Timer } from '../lib/clock.ts';
 import { describe, Fault } from '../lib/errors.ts';
 import { type Log, silentLog } from '../lib/log.ts';
 import { WaitingLine } from '../lib/waiting-line.ts';
-import { type SlotLink, slotIndexLimit } from './addresses.ts';
+import type { SlotLink } from './addresses.ts';
 import { adoptSlot } from './adopt-slot.ts';
 import { closeHost, type HostShare, openHost } from './host-network.ts';
 import { receivedBytes } from './link-counters.ts';
 import { makeSlot, type SlotPlan, slotNames } from './make-slot.ts';
 import { missingRight } from './network-tools.ts';
 import type { Egress } from './reach.ts';
-import { guestNetwork, type Slot, type SlotPool } from './slot.ts';
+import { guestNetwork, type Slot, type SlotPool, type SlotUse } from './slot.ts';
+import { SlotIndices } from './slot-indices.ts';
 import { SlotRemoval } from './slot-removal.ts';
 import { tap } from './slot-rules.ts';
 import { slotsOnHost, sweep, sweepSlots } from './sweep-slots.ts';
@@ -75,12 +76,9 @@ class Pool implements SlotPool {
   /** Every slot that exists, by index. */
   readonly #slots = new Map<number, Slot>();
   readonly #ready: Slot[] = [];
-  /** Of an earlier server, neither adopted nor swept yet. */
-  readonly #found: Set<number>;
-  readonly #adopting = new Set<number>();
+  readonly #indices: SlotIndices;
   readonly #removal: SlotRemoval;
   #isSwept = false;
-  #nextIndex: number;
   #quiet: Timer | undefined;
   #filling: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
@@ -88,8 +86,7 @@ class Pool implements SlotPool {
   constructor(options: SlotPoolOptions, host: HostShare, found: readonly number[]) {
     this.#options = options;
     this.#host = host;
-    this.#found = new Set(found);
-    this.#nextIndex = (Math.max(-1, ...found) + 1) % slotIndexLimit;
+    this.#indices = new SlotIndices(found);
     this.#size = Math.min(options.size ?? 2, options.max);
     this.#log = options.log ?? silentLog;
     const { clock = systemClock } = options;
@@ -113,30 +110,44 @@ class Pool implements SlotPool {
 
   async adopt(index: number): Promise<Slot> {
     if (this.#closing) throw new Fault('aborted', { what: 'Taking over a network slot' });
-    if (!this.#found.delete(index)) throw new Fault('not_found', { what: `Slot ${index} is not there.` });
-    this.#adopting.add(index);
+    const { found } = this.#indices;
+    if (!found.delete(index)) throw new Fault('not_found', { what: `Slot ${index} is not there.` });
     const plan = this.#plan(index);
     try {
-      return this.#keep(plan, await adoptSlot(plan));
+      return await this.#indices.during(index, async () => this.#keep(plan, await adoptSlot(plan)));
     } catch (error) {
       if (this.#isSwept) await this.#removal.remove([index]);
-      else this.#found.add(index);
+      else found.add(index);
       throw error;
-    } finally {
-      this.#adopting.delete(index);
     }
   }
 
   async sweep(): Promise<number> {
     if (this.#closing) return 0;
-    const indices = [...this.#found];
-    this.#found.clear();
+    const indices = [...this.#indices.found];
+    this.#indices.found.clear();
     this.#isSwept = true;
     if (indices.length > 0) {
       await this.#removal.remove(indices);
       this.#log.info('slots_swept', { count: indices.length, left: this.#removal.pending.size });
     }
     return indices.length;
+  }
+
+  list(): ReadonlyMap<number, SlotUse> {
+    const ready = new Set(this.#ready.map(({ index }) => index));
+    const { found, busy } = this.#indices;
+    const { pending, left } = this.#removal;
+    const isUsed = (index: number): boolean =>
+      [this.#slots, found, busy].some((indices) => indices.has(index)) || (pending.has(index) && !left.has(index));
+    const useOf = (index: number): SlotUse => (ready.has(index) ? 'ready' : isUsed(index) ? 'used' : 'left');
+    return new Map(slotsOnHost(this.#options.instance).map((index) => [index, useOf(index)]));
+  }
+
+  async discard(index: number): Promise<boolean> {
+    if (this.#closing || this.list().get(index) !== 'left') return false;
+    await this.#removal.remove([index]);
+    return !this.#removal.pending.has(index);
   }
 
   leave(): Promise<void> {
@@ -178,9 +189,10 @@ class Pool implements SlotPool {
   }
 
   async #make(): Promise<Slot> {
-    const plan = this.#plan(this.#freeIndex());
+    const { pending } = this.#removal;
+    const plan = this.#plan(this.#indices.free((index) => this.#slots.has(index) || pending.has(index)));
     const startedAt = performance.now();
-    const slot = this.#keep(plan, await makeSlot(plan));
+    const slot = await this.#indices.during(plan.index, async () => this.#keep(plan, await makeSlot(plan)));
     this.#log.info('slot_made', { index: slot.index, ms: Math.round(performance.now() - startedAt) });
     return slot;
   }
@@ -209,16 +221,6 @@ class Pool implements SlotPool {
     };
     this.#slots.set(index, slot);
     return slot;
-  }
-
-  /** Indices are taken in turn, so that an address is long out of use before it comes again. */
-  #freeIndex(): number {
-    const taken = [this.#slots, this.#found, this.#adopting, this.#removal.pending];
-    const isTaken = (index: number): boolean => taken.some((indices) => indices.has(index));
-    while (isTaken(this.#nextIndex)) this.#nextIndex = (this.#nextIndex + 1) % slotIndexLimit;
-    const index = this.#nextIndex;
-    this.#nextIndex = (index + 1) % slotIndexLimit;
-    return index;
   }
 
   async #release(index: number): Promise<void> {

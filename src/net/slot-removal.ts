@@ -8,6 +8,8 @@ const againMs = 30_000;
 export class SlotRemoval {
   /** Under removal, or left by an attempt. */
   readonly pending = new Set<number>();
+  /** Of those, what an attempt has left. */
+  readonly left = new Set<number>();
   readonly #instance: string;
   readonly #clock: Clock;
   readonly #log: Log;
@@ -23,14 +25,17 @@ export class SlotRemoval {
   /** Resolves after one attempt. */
   async remove(indices: readonly number[]): Promise<void> {
     for (const index of indices) this.pending.add(index);
-    const left = new Set(await sweep(this.#instance, indices));
-    for (const index of indices) if (!left.has(index)) this.pending.delete(index);
-    if (left.size === 0 || this.#isStopped) return;
+    const still = new Set(await sweep(this.#instance, indices));
+    for (const index of indices) {
+      if (still.has(index)) this.left.add(index);
+      else for (const set of [this.pending, this.left]) set.delete(index);
+    }
+    if (still.size === 0 || this.#isStopped) return;
     const next = `Their removal is tried again in ${againMs / 1000} s.`;
-    this.#log.warn('slots_left', { instance: this.#instance, slots: [...left].join(' '), next });
+    this.#log.warn('slots_left', { instance: this.#instance, slots: [...still].join(' '), next });
     this.#again ??= this.#clock.after(againMs, () => {
       this.#again = undefined;
-      void this.remove([...this.pending]);
+      void this.remove([...this.left]);
     });
   }
 

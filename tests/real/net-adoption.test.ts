@@ -32,6 +32,16 @@ afterEach(async () => {
   expect(readdirSync('/run/netns').filter((name) => name.startsWith(`wb-${instance}`))).toEqual([]);
 });
 
+async function poll<T>(look: () => T | undefined): Promise<T> {
+  const end = Date.now() + 10_000;
+  for (;;) {
+    const found = look();
+    if (found !== undefined) return found;
+    if (Date.now() > end) throw new Error('It did not come.');
+    await pause(20);
+  }
+}
+
 /** Sends a datagram outside and waits for its echo. */
 async function echoed(guest: NetworkHelper, mark: string): Promise<void> {
   guest.send(udpFrame(publicAddress, port, mark).toString('hex'));
@@ -109,6 +119,24 @@ test('the next server sweeps what nobody adopts, and gives no index out twice', 
   await next[Symbol.asyncDispose]();
   expect(slotsOnHost(instance)).toEqual([]);
   await crashed[Symbol.asyncDispose]();
+});
+
+test('the pool tells which slots are in use, and discards no other than those that are not', async () => {
+  await using crashed = await pool({ size: 0 });
+  const old = await crashed.acquire();
+  await using slots = await pool();
+  const used = await slots.acquire();
+  const ready = await poll(() => [...slots.list()].find(([, use]) => use === 'ready')?.[0]);
+  // Its fate is not decided yet.
+  expect(slots.list().get(old.index)).toBe('used');
+  const planted = 99;
+  await run('ip', ['netns', 'add', `wb-${instance}-${planted}`]);
+  expect(slots.list().get(planted)).toBe('left');
+  for (const index of [old.index, used.index, ready, 12_345]) expect(await slots.discard(index)).toBe(false);
+  expect(await slots.discard(planted)).toBe(true);
+  expect(slotsOnHost(instance).sort()).toEqual([old.index, used.index, ready].sort());
+  await slots.sweep();
+  expect([...slots.list().keys()].sort()).toEqual([used.index, ready].sort());
 });
 
 test('there is no moment without rules while a server takes over', async () => {
