@@ -19,6 +19,8 @@ export function buildDriver(driver: Driver, admission: Admission, build: BuildOr
       const demand = { baselineMib: 0, memoryMib: 0, vcpus, ...(image ? { image } : {}) };
       return inRoomOfItsOwn(admission, demand, account, () => driver.restore({ ...order, cpu }), order.signal);
     },
+    adopt: (order) => driver.adopt(order),
+    sweep: (runRoot, keep) => driver.sweep(runRoot, keep),
     preload: (image) => driver.preload(image),
     forget: (image) => driver.forget(image),
     compact: (order) => driver.compact(order),

@@ -101,6 +101,26 @@ export interface RestoreOrder {
   signal?: AbortSignal;
 }
 
+/** To take over a VM that an earlier server left running. Paths as in the order that restored it. */
+export interface AdoptOrder {
+  runDirectory: string;
+  image: string;
+  /** The snapshot that it woke from; absent when it was launched from the image. */
+  snapshot?: string;
+  disks: string;
+  wire?: Wire;
+  onConsole?: (text: Buffer) => void;
+  /** Ends the VM whenever it fires. */
+  signal?: AbortSignal;
+}
+
+/** What an earlier server left of a VM, and what was ended. */
+export interface SweptVm {
+  runDirectory: string;
+  /** Absent when only files or groups were left. */
+  pid?: number;
+}
+
 /** What makes a restored guest itself again. Sent before its application runs. */
 export interface Freshness {
   /** 32 hex digits. */
@@ -164,6 +184,8 @@ export interface Machine extends AsyncDisposable {
   suspend(directory: string): Promise<SuspendResult>;
   /** Ends the VMM at once. Idempotent. */
   kill(): Promise<void>;
+  /** Lets go of a restored VM: it runs on, for a later `adopt`. Nothing else may be called afterwards; `ended` stays open. */
+  leave(): Promise<void>;
   /**
    * Calls back with true when the host's disk is full and the VM waits for space, and with false when it goes on. It goes on by itself; while it
    * waits it cannot be put to sleep.
@@ -192,6 +214,18 @@ export interface Driver extends AsyncDisposable {
   boot(order: BootOrder): Promise<Machine>;
   /** Resolves when the guest is fresh and its application runs. */
   restore(order: RestoreOrder): Promise<Machine>;
+  /**
+   * Takes over a VM that was restored by an earlier server and runs on. One that was stopped in the middle of a suspend goes on. Resolves with undefined
+   * when nothing there can be taken over (still being started, another boot, gone); then nothing of it is left. Rejects when it lives but could not be
+   * taken over (its image cannot be read, its guest does not answer); then it is as it was: to be tried again, or ended by a `sweep`. `aborted` on its
+   * signal, which ends it.
+   */
+  adopt(order: AdoptOrder): Promise<Machine | undefined>;
+  /**
+   * Ends what earlier servers left of VMs with run directories directly below `runRoot` and removes it, except for the run directories that `keep` names and
+   * those that are just being adopted. Never touches VMs of this driver, nor what is no VM's.
+   */
+  sweep(runRoot: string, keep: ReadonlySet<string>): Promise<SweptVm[]>;
   /** Verifies and loads an image, so that its first restore is as quick as the later ones. */
   preload(image: string): Promise<void>;
   /** Gives back what is kept of an image whose files are gone; of one that VMs still run from, when the last of them ends. */

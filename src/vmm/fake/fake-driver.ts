@@ -84,6 +84,14 @@ class InMemoryDriver implements FakeDriver {
     return compactLayers(order);
   }
 
+  async adopt(): Promise<undefined> {
+    return undefined;
+  }
+
+  async sweep(): Promise<[]> {
+    return [];
+  }
+
   async preload(image: string): Promise<void> {
     await readSnapshot(image, 'image');
   }

@@ -113,6 +113,10 @@ export class FakeMachine implements Machine {
     for (const listener of this.#stallListeners) listener(stalled);
   }
 
+  leave(): Promise<void> {
+    return this.kill();
+  }
+
   onStall(listener: (stalled: boolean) => void): void {
     this.#stallListeners.push(listener);
   }
