@@ -1,9 +1,10 @@
 // Opens the database of one server and brings its tables up to date.
-import { chmodSync, mkdirSync } from 'node:fs';
+import { chmodSync } from 'node:fs';
 import { dirname } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { CamelCasePlugin, Kysely, SqliteDialect } from 'kysely';
 import { Migrator } from 'kysely/migration';
+import { makeDirectory, syncPath } from '../lib/durable-file.ts';
 import { Fault } from '../lib/errors.ts';
 import { migrations } from './migrations/index.ts';
 import type { Database, Tables } from './tables.ts';
@@ -15,7 +16,7 @@ export interface Store extends AsyncDisposable {
 
 /** `path` is a file, or `:memory:` for tests. Rejects with `internal` when the tables cannot be brought up to date. */
 export async function openStore(path: string): Promise<Store> {
-  if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  if (path !== ':memory:') await makeDirectory(dirname(path));
   const sqlite = new SqliteDatabase(path);
   // It holds secret keys; SQLite gives its log files the same mode.
   if (path !== ':memory:') chmodSync(path, 0o600);
@@ -37,6 +38,8 @@ export async function openStore(path: string): Promise<Store> {
     await close();
     throw new Fault('internal', { what: `The database ${path} could not be brought up to date.` }, error);
   }
+  // SQLite syncs what is in its files; that they are there is ours.
+  if (path !== ':memory:') await syncPath(dirname(path));
   return { db, close, [Symbol.asyncDispose]: close };
 }
 
