@@ -1,9 +1,9 @@
 // What has to go away and may not do so at once: tried again with pauses that grow, and listed until it is gone. Nobody waits for more than the
 // first attempt unless it matters to them.
 import { randomUUID } from 'node:crypto';
-import { rename, rm } from 'node:fs/promises';
 import type { Leftover } from '../contract/node-api.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
+import { moveIntoPlace, remove } from '../lib/durable-file.ts';
 import { describe, Fault } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 
@@ -52,12 +52,12 @@ export class Cleaning {
   async removeDirectory(path: string): Promise<void> {
     const aside = `${path}.${randomUUID().slice(0, 8)}${removedSuffix}`;
     try {
-      await rename(path, aside);
+      await moveIntoPlace(path, aside);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
       throw error;
     }
-    await this.attempt(aside, () => rm(aside, { recursive: true, force: true }));
+    await this.attempt(aside, () => remove(aside));
   }
 
   /** Ends all pauses; what is left then is the next start's. */
@@ -68,7 +68,7 @@ export class Cleaning {
   }
 
   async #repeat<T>(what: string, work: () => Promise<T>, onFailed: () => void): Promise<T> {
-    const leftover: Leftover = { what, why: '', attempts: 0, sinceMs: this.#clock.now() };
+    const leftover: Leftover = { what, why: '', attempts: 0, sinceMs: this.#clock.steady() };
     try {
       for (;;) {
         try {
