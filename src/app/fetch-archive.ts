@@ -1,7 +1,7 @@
 // Brings the zip of an image from the object store to a file of this host.
 import { dirname } from 'node:path';
 import type { BuildReasonCode } from '../contract/node-api.ts';
-import { makeDirectory, writeStream } from '../lib/durable-file.ts';
+import { makeDirectory, remove, writeStream } from '../lib/durable-file.ts';
 import { Fault, isFault } from '../lib/errors.ts';
 import type { AppContext } from './context.ts';
 import { parseS3Uri } from './image-spec.ts';
@@ -22,7 +22,8 @@ export async function fetchArchive(app: AppContext, account: string, uri: string
       body.destroy();
       throw refused('S3_INVALID_OBJECT', `${uri} has ${info.bytes} bytes; the limit is ${limit}.`);
     }
-    // A copy for this build alone, and gone with it: a crash may lose it.
+    // A copy for this build alone, and gone with it: a crash may lose it, or leave it half made.
+    await remove(path);
     const options = { maxBytes: limit, what: uri, sync: false, signal: app.closing };
     await writeStream(path, body, options);
   } catch (error) {
