@@ -138,12 +138,9 @@ export class Recovery {
   async #takeOver({ slot, ...found }: Candidate): Promise<void> {
     const { record, entry, newest, microvmId } = found;
     const machine = await this.#adopt(record, newest, slot);
-    if (!machine) {
+    if (typeof machine === 'string') {
       await slot?.release().catch(() => {});
-      return this.#settle(
-        found,
-        'Its virtual machine monitor ended, or did not answer any more, while the server was not running.',
-      );
+      return this.#settle(found, machine);
     }
     const resident = await this.#resident(record, newest);
     resident.adopt({ machine, slot }, entry.orderGeneration);
@@ -151,24 +148,30 @@ export class Recovery {
     this.#done(microvmId, undefined);
   }
 
-  async #adopt({ microvmId, buildId }: VmRecord, newest: number, slot: Slot | undefined): Promise<Machine | undefined> {
+  /** Resolves with why not when nothing of it runs any more. */
+  async #adopt({ microvmId, buildId }: VmRecord, newest: number, slot: Slot | undefined): Promise<Machine | string> {
     const { driver, layout, closing: signal, log } = this.#tools;
     const paths = vmPaths(layout, microvmId);
     const snapshot = newest > 0 ? { snapshot: paths.snapshot(newest) } : {};
     const where = { runDirectory: paths.run, image: join(layout.images, buildId), disks: paths.disks, ...snapshot };
     const order = { ...where, ...(slot ? { wire: slot } : {}), signal };
-    for (let attempt = 1; attempt <= adoptionAttempts; attempt++) {
+    const ended = 'Its virtual machine monitor ended while the server was not running.';
+    for (let attempt = 1; ; attempt++) {
       try {
-        return await driver.adopt(order);
+        return (await driver.adopt(order)) ?? ended;
       } catch (error) {
         // It lives, and what was in the way may pass.
-        log.error('microvm_not_adopted', { microvmId, attempt, why: describe(error) });
-        await pause(attempt * adoptionPauseMs, signal).catch(() => {});
+        const why = describe(error);
+        log.error('microvm_not_adopted', { microvmId, attempt, why });
+        if (attempt < adoptionAttempts) {
+          await pause(attempt * adoptionPauseMs, signal);
+          continue;
+        }
+        this.#keep.delete(paths.run);
+        await this.#sweep();
+        return `The server that was started again could not take it over: ${why}`;
       }
     }
-    this.#keep.delete(paths.run);
-    await this.#sweep();
-    return undefined;
   }
 
   /** Nothing of it runs. `lost`: why that is so although it ran or was about to. */
