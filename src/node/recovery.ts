@@ -7,6 +7,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readImageRecord } from '../build/image-record.ts';
+import { pause } from '../lib/deadline.ts';
 import { remove } from '../lib/durable-file.ts';
 import { describe, Fault } from '../lib/errors.ts';
 import { forEachOf } from '../lib/parallel.ts';
@@ -22,6 +23,10 @@ import { newestGeneration, readRecord, removeOlderSnapshots, type VmRecord } fro
 
 /** How many MicroVMs are looked at, or taken over, at a time. */
 const parallel = 8;
+
+/** Of a VM that lives but cannot be taken over; then it is ended. */
+const adoptionAttempts = 3;
+const adoptionPauseMs = 1000;
 
 /** By name: which MicroVMs there is something of. */
 export interface Traces {
@@ -134,9 +139,9 @@ export class Recovery {
   async #takeOver({ slot, ...found }: Candidate): Promise<void> {
     const { record, entry, newest, microvmId } = found;
     const machine = await this.#adopt(record, newest, slot);
-    if (!machine) {
+    if (typeof machine === 'string') {
       await slot?.release().catch(() => {});
-      return this.#settle(found, 'Its virtual machine monitor ended while the server was not running.');
+      return this.#settle(found, machine);
     }
     const resident = await this.#resident(record, newest);
     resident.adopt({ machine, slot }, entry.orderGeneration);
@@ -144,18 +149,29 @@ export class Recovery {
     this.#done(microvmId, undefined);
   }
 
-  async #adopt({ microvmId, buildId }: VmRecord, newest: number, slot: Slot | undefined): Promise<Machine | undefined> {
+  /** Resolves with why not when nothing of it runs any more. */
+  async #adopt({ microvmId, buildId }: VmRecord, newest: number, slot: Slot | undefined): Promise<Machine | string> {
     const { driver, layout, closing: signal, log } = this.#tools;
     const paths = vmPaths(layout, microvmId);
     const snapshot = newest > 0 ? { snapshot: paths.snapshot(newest) } : {};
     const where = { runDirectory: paths.run, image: join(layout.images, buildId), disks: paths.disks, ...snapshot };
-    try {
-      return await driver.adopt({ ...where, ...(slot ? { wire: slot } : {}), signal });
-    } catch (error) {
-      log.error('microvm_not_adopted', { microvmId, why: describe(error) });
-      this.#keep.delete(paths.run);
-      await this.#sweep();
-      return undefined;
+    const order = { ...where, ...(slot ? { wire: slot } : {}), signal };
+    const ended = 'Its virtual machine monitor ended while the server was not running.';
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return (await driver.adopt(order)) ?? ended;
+      } catch (error) {
+        // It lives, and what was in the way may pass.
+        const why = describe(error);
+        log.error('microvm_not_adopted', { microvmId, attempt, why });
+        if (attempt < adoptionAttempts) {
+          await pause(attempt * adoptionPauseMs, signal);
+          continue;
+        }
+        this.#keep.delete(paths.run);
+        await this.#sweep();
+        return `The server that was started again could not take it over: ${why}`;
+      }
     }
   }
 

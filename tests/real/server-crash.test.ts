@@ -126,9 +126,10 @@ test('--keep-vms: they run on while no server is there, and the next one takes t
 
 test('a VM that died with its server: it ends with a reason, or goes on from its last sleep when that is wished', async () => {
   const [kept, ended] = [await launch(), await launch()];
+  for (const vm of [kept, ended]) expect(await vm.count()).toBe(1);
   await asleep(kept);
   await awake(kept);
-  for (const vm of [kept, ended]) expect(await vm.count()).toBe(1);
+  expect(await kept.count()).toBe(2);
   await server.stop('SIGKILL');
   for (const pid of vmmsOf(data)) process.kill(Number(pid), 'SIGKILL');
   server = await startServerProcess(data, '--lost-vms', 'restore');
@@ -136,9 +137,9 @@ test('a VM that died with its server: it ends with a reason, or goes on from its
   expect(gone.stateReason).toMatch(/ended while the server was not running.*no snapshot/);
   const found = await untilState(server.lambda, kept.id, 'SUSPENDED');
   expect(found.stateReason).toMatch(/continues from its snapshot of \d{4}-.*what happened since is lost/);
-  expect(await kept.count()).toBe(1);
-  await restart('SIGKILL');
   expect(await kept.count()).toBe(2);
+  await restart('SIGKILL');
+  expect(await kept.count()).toBe(3);
   await server.lambda.terminateMicrovm({ microvmIdentifier: kept.id });
   await untilState(server.lambda, kept.id, 'TERMINATED');
   expect(await server.stop('SIGTERM')).toBe(0);
