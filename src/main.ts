@@ -128,10 +128,13 @@ async function start(
   );
   log.info('server_started', { ...facts, ...node.info() });
   const close = once(async () => {
-    await tasks.stop();
-    await control.close();
-    await app.suspendAll(settings.shutdownMs);
-    await stack.disposeAsync();
+    try {
+      await tasks.stop();
+      await control.close();
+      await app.suspendAll(settings.shutdownMs);
+    } finally {
+      await stack.disposeAsync();
+    }
     log.info('server_stopped');
   });
   const reopenLogs = (): void => gateway.reopenLog();
