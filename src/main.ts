@@ -137,10 +137,13 @@ async function start(
   );
   log.info('server_started', { ...facts, ...node.info() });
   const close = once(async () => {
-    await tasks.stop();
-    await Promise.all([control.close(drainMs), app.drain(drainMs)]);
-    await (settings.keepVms ? app.rest(settings.shutdownMs) : app.suspendAll(settings.shutdownMs));
-    await stack.disposeAsync();
+    try {
+      await tasks.stop();
+      await Promise.all([control.close(drainMs), app.drain(drainMs)]);
+      await (settings.keepVms ? app.rest(settings.shutdownMs) : app.suspendAll(settings.shutdownMs));
+    } finally {
+      await stack.disposeAsync();
+    }
     log.info('server_stopped', { left });
     return left;
   });

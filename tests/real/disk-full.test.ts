@@ -10,6 +10,7 @@ import { type NodeSettings, openNode } from '../../src/node/open-node.ts';
 import { ask, buildOrder, projectZip, toolkitDirectory } from '../support/real-node.ts';
 import { startTestServer } from '../support/server.ts';
 import { smallDisk } from '../support/small-disk.ts';
+import { zipOf } from '../support/zip.ts';
 
 interface State {
   count: number;
@@ -139,3 +140,29 @@ test('on a full disk what needs room is refused with the reason, nothing is lost
     await server.close();
   }
 }, 600_000);
+
+test('a server starts on a full disk, finds what sleeps and ends what it is told to end', async () => {
+  await using disk = await smallDisk(diskMib);
+  const server = await startTestServer({
+    dataDirectory: join(disk.directory, 'data'),
+    driver: 'fake',
+    diskReserveMib: 0,
+  });
+  try {
+    const zip = zipOf([{ name: 'Dockerfile', data: 'FROM scratch\nCMD ["x"]\n' }]);
+    const { imageArn } = await server.build('demo', zip);
+    const { id } = await server.run(imageArn);
+    await server.until(id, 'RUNNING');
+    await server.lambda.suspendMicrovm({ microvmIdentifier: id });
+    await server.until(id, 'SUSPENDED');
+    // Also what the end of a server gives back is gone before the next one starts.
+    await server.server.close();
+    await disk.fill(0);
+    await server.restart();
+    await server.until(id, 'SUSPENDED');
+    await server.lambda.terminateMicrovm({ microvmIdentifier: id });
+    await server.until(id, 'TERMINATED');
+  } finally {
+    await server.close();
+  }
+}, 120_000);
