@@ -8,11 +8,15 @@ const messages = {
   aborted: (f: Facts) => `${f.what} was cancelled.`,
   access_denied: (f: Facts) => `${f.what}`,
   conflict: (f: Facts) => `${f.what}`,
+  database_damaged: (f: Facts) =>
+    `The database ${f.file} is damaged (${f.why}). Nothing was changed in it. Restore a backup into a new directory: waterbear restore.`,
   deadline_exceeded: (f: Facts) => `${f.what} did not finish within ${f.ms} ms.`,
   internal: (f: Facts) => `${f.what}`,
   invalid_input: (f: Facts) => `${f.what}`,
   missing_right: (f: Facts) => `${f.what} needs ${f.right}. ${f.next}`,
   missing_tool: (f: Facts) => `${f.tool} was not found. Install it with: ${f.next}`,
+  newer_data: (f: Facts) =>
+    `${f.file} was written by a newer version of Waterbear (it knows ${f.found}, this one ${f.known}). Nothing was changed. Start that version, or restore a backup that was made before it.`,
   not_found: (f: Facts) => `${f.what}`,
   process_failed: (f: Facts) =>
     `${f.command} ended with ${f.signal ? `signal ${f.signal}` : `exit code ${f.exitCode}`}${f.stderr ? `: ${f.stderr}` : '.'}`,
