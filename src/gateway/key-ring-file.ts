@@ -1,6 +1,7 @@
 // The durable form of the key ring: keys, newest first, and revocations, in one file, so that neither can be lost without the other.
 import { z } from 'zod';
 import { Fault } from '../lib/errors.ts';
+import { openSealed } from '../lib/sealed-json.ts';
 import { readIfThere } from './kept-file.ts';
 
 const keySchema = z.strictObject({
@@ -44,7 +45,7 @@ export async function loadKeyRing(path: string): Promise<KeyRingContent | undefi
   const text = await readIfThere(path);
   if (text === undefined) return undefined;
   try {
-    return z.union([ringSchema, firstSchema]).parse(JSON.parse(text));
+    return z.union([ringSchema, firstSchema]).parse(JSON.parse(openSealed(text)));
   } catch (cause) {
     const what = `The token keys in ${path} cannot be read. Restore the file, or remove it: every token that is out then becomes invalid.`;
     throw new Fault('invalid_input', { what }, cause);

@@ -3,6 +3,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import type { Clock, Timer } from '../lib/clock.ts';
 import { describe, Fault } from '../lib/errors.ts';
 import { type Log, silentLog } from '../lib/log.ts';
+import { sealJson } from '../lib/sealed-json.ts';
 import { keep } from './kept-file.ts';
 import { type KeyRingContent, loadKeyRing, type RingKey, unrevoked } from './key-ring-file.ts';
 import { HeldTrust, type TokenKey, type TokenTrust, type TrustSnapshot, trustIn } from './token-trust.ts';
@@ -142,7 +143,7 @@ export class KeyRing implements AsyncDisposable {
     const done = this.#written.then(async () => {
       const next = decide(this.#content);
       if (next === this.#content) return;
-      await keep(this.#path, JSON.stringify(next), 0o600);
+      await keep(this.#path, sealJson(next), 0o600);
       this.#content = next;
       const trust = trustIn(next);
       this.#held.replace(trust);
@@ -166,7 +167,7 @@ export async function openKeyRing(path: string, clock: Clock, options: KeyRingOp
   let content = await loadKeyRing(path);
   if (!content) {
     content = { ...unrevoked, keys: [makeKey(clock.now())] };
-    await keep(path, JSON.stringify(content), 0o600);
+    await keep(path, sealJson(content), 0o600);
   }
   const ring = new KeyRing(path, clock, options, content);
   await ring.start();

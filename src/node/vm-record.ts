@@ -2,6 +2,7 @@
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { writeDurably } from '../lib/durable-file.ts';
+import { readSealed, sealJson } from '../lib/sealed-json.ts';
 import { newFreshness } from '../vmm/freshness.ts';
 import { type NodeLayout, vmPaths } from './layout.ts';
 
@@ -24,14 +25,14 @@ export function newRecord(microvmId: string, buildId: string, account: string): 
 export async function writeRecord(layout: NodeLayout, record: VmRecord): Promise<void> {
   const paths = vmPaths(layout, record.microvmId);
   await mkdir(paths.disks, { recursive: true, mode: 0o700 });
-  await writeDurably(paths.record, JSON.stringify(record));
+  await writeDurably(paths.record, sealJson(record));
 }
 
-/** Undefined when there is no readable record. */
+/** Undefined when there is no readable record. One whose checksum does not fit is better than none: the scrubber names it. */
 export async function readRecord(layout: NodeLayout, microvmId: string): Promise<VmRecord | undefined> {
   const text = await readFile(vmPaths(layout, microvmId).record, 'utf8').catch(() => '');
   try {
-    return schema.parse(JSON.parse(text));
+    return schema.parse(JSON.parse(readSealed(text).json));
   } catch {
     return undefined;
   }

@@ -5,6 +5,7 @@ import { dirname, resolve } from 'node:path';
 import { type Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Fault } from '../lib/errors.ts';
+import { sealJson } from '../lib/sealed-json.ts';
 
 export interface Written {
   bytes: number;
@@ -37,11 +38,11 @@ export async function writeStream(path: string, body: Readable, maxBytes: number
 }
 
 /** Puts `value` at `path` atomically, through the new file `aside` on the same file system. */
-export async function writeJson(path: string, aside: string, value: unknown): Promise<void> {
+export async function writeJson(path: string, aside: string, value: object): Promise<void> {
   try {
     const file = await open(aside, 'wx', 0o600);
     try {
-      await file.writeFile(JSON.stringify(value));
+      await file.writeFile(sealJson(value));
       await file.sync();
     } finally {
       await file.close();

@@ -25,8 +25,8 @@ export class ObjectFiles {
     this.#layout = layout;
   }
 
-  /** Makes the synced file `bytesPath` the object's bytes; takes the file over in any case. */
-  async commit(bucket: string, bytesPath: string, info: ObjectInfo): Promise<void> {
+  /** Makes the synced file `bytesPath`, whose content has this MD5, the object's bytes; takes the file over in any case. */
+  async commit(bucket: string, bytesPath: string, info: ObjectInfo, md5: string): Promise<void> {
     const paths = objectPaths(this.#layout, bucket, info.key);
     const data = `${paths.hash}.${randomName()}`;
     try {
@@ -40,7 +40,7 @@ export class ObjectFiles {
     await this.#lock.run(bucket, async () => {
       // A damaged old record must not keep its object from being replaced.
       const old = await readRecord(paths.record, objectRecord).catch(() => undefined);
-      const record: ObjectRecord = { format: 1, ...info, data };
+      const record: ObjectRecord = { format: 1, ...info, data, md5 };
       try {
         await writeJson(paths.record, tmpPath(this.#layout), record);
       } catch (error) {

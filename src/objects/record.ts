@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { ObjectInfo } from '../contract/object-store.ts';
 import { Fault } from '../lib/errors.ts';
+import { openSealed } from '../lib/sealed-json.ts';
 import { readSmallFile } from './durable-file.ts';
 
 const maxRecordBytes = 64 * 1024;
@@ -25,6 +26,11 @@ export const objectRecord = z.object({
   metadata,
   /** File name of the bytes, in the same directory. */
   data: z.string().regex(/^[0-9a-f]{64}\.[0-9a-f]{24}$/),
+  /** Of the bytes as a whole, which the etag of an upload in parts is not; records of earlier versions have none. */
+  md5: z
+    .string()
+    .regex(/^[0-9a-f]{32}$/)
+    .optional(),
 });
 export type ObjectRecord = z.infer<typeof objectRecord>;
 
@@ -51,7 +57,7 @@ export async function readRecord<T>(path: string, schema: z.ZodType<T>): Promise
   const text = await readSmallFile(path, maxRecordBytes);
   if (text === undefined) return undefined;
   try {
-    return schema.parse(JSON.parse(text));
+    return schema.parse(JSON.parse(openSealed(text)));
   } catch (cause) {
     throw new Fault(
       'internal',

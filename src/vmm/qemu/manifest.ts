@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { sha256File, syncPath } from '../../lib/durable-file.ts';
 import { Fault } from '../../lib/errors.ts';
+import { openSealed, sealJson } from '../../lib/sealed-json.ts';
 
 const manifestName = 'manifest.json';
 const formatNumber = 1;
@@ -59,7 +60,7 @@ export async function recordFile(directory: string, name: string, known?: { sha2
  */
 export async function writeManifest(directory: string, manifest: Omit<Manifest, 'format'>): Promise<void> {
   const path = join(directory, manifestName);
-  await writeFile(path, JSON.stringify({ format: formatNumber, ...manifest }, null, 1), {
+  await writeFile(path, sealJson({ format: formatNumber, ...manifest }, 1), {
     flag: 'wx',
     mode: 0o600,
     flush: true,
@@ -71,9 +72,9 @@ export async function writeManifest(directory: string, manifest: Omit<Manifest, 
 export async function readManifest(directory: string): Promise<Manifest> {
   const file = join(directory, manifestName);
   try {
-    return manifestSchema.parse(JSON.parse(await readFile(file, 'utf8')));
+    return manifestSchema.parse(JSON.parse(openSealed(await readFile(file, 'utf8'))));
   } catch (cause) {
-    throw new Fault('snapshot_corrupt', { file, why: 'it is missing or not a manifest of format 1' }, cause);
+    throw new Fault('snapshot_corrupt', { file, why: 'it is missing, changed, or not a manifest of format 1' }, cause);
   }
 }
 
