@@ -31,6 +31,8 @@ const messages = {
   build_failed: (f: Facts) => `${f.reason}: ${f.what}`,
   hook_failed: (f: Facts) => `${f.what}`,
   guest_failed: (f: Facts) => `The guest ${f.what}.`,
+  toolkit_damaged: (f: Facts) =>
+    `The file ${f.file}, which set-up has made, is damaged (${f.why}). It was not used. Make it anew: sh scripts/setup.sh --fresh`,
   vmm_failed: (f: Facts) => `The virtual machine monitor ${f.what}.`,
   vm_gone: (f: Facts) => `MicroVM ${f.microvmId} ended: ${f.why}`,
 } as const;
