@@ -10,6 +10,9 @@ const messages = {
   conflict: (f: Facts) => `${f.what}`,
   database_damaged: (f: Facts) =>
     `The database ${f.file} is damaged (${f.why}). Nothing was changed in it. Restore a backup into a new directory: waterbear restore.`,
+  disk_failed: (f: Facts) =>
+    `The host's disk failed at ${f.file} (${f.why}). Look at the kernel's log; nothing that was answered before is touched.`,
+  disk_full: (f: Facts) => `The host's disk is full: ${f.file} could not be written. Free space on it and try again.`,
   deadline_exceeded: (f: Facts) => `${f.what} did not finish within ${f.ms} ms.`,
   internal: (f: Facts) => `${f.what}`,
   invalid_input: (f: Facts) => `${f.what}`,

@@ -3,8 +3,9 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
+import { writeStream } from '../lib/durable-file.ts';
 import { Fault } from '../lib/errors.ts';
-import { isMissing, writeStream } from './durable-file.ts';
+import { isMissing } from '../lib/read-file.ts';
 import { notFound } from './layout.ts';
 import type { PartRecord } from './record.ts';
 import type { Uploads, UploadTarget } from './uploads.ts';
@@ -39,7 +40,8 @@ export async function joinParts(
     throw new Fault('too_large', { what: 'The object', limit: `${limits.maxObjectBytes} bytes` });
   }
   const body = Readable.from(contents(chosen), { objectMode: false });
-  const { md5 } = await writeStream(path, body, total).catch((error: unknown) => {
+  const limit = { maxBytes: total, what: 'The object' };
+  const { md5 } = await writeStream(path, body, limit).catch((error: unknown) => {
     throw isMissing(error) ? notFound('upload', 'The upload was aborted meanwhile.') : error;
   });
   const md5s = Buffer.from(chosen.map(({ record }) => record.md5).join(''), 'hex');

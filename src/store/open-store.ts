@@ -1,8 +1,9 @@
 // Opens the database of one server and brings its tables up to date.
-import { chmodSync, mkdirSync, statSync } from 'node:fs';
+import { chmodSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
 import { CamelCasePlugin, Kysely, SqliteDialect } from 'kysely';
+import { makeDirectory, syncPath } from '../lib/durable-file.ts';
 import { Fault } from '../lib/errors.ts';
 import { structureProblems } from './check-database.ts';
 import { migrate } from './migrate.ts';
@@ -18,18 +19,21 @@ export interface Store extends AsyncDisposable {
 const walLimitBytes = 16 << 20;
 
 /**
- * `path` is a file, or `:memory:` for tests. Rejects with `database_damaged`, `newer_data`, `missing_right`, `capacity_exhausted`, or `internal`
+ * `path` is a file, or `:memory:` for tests. Rejects with `database_damaged`, `newer_data`, `missing_right`, `conflict`, `disk_full`, `disk_failed`, or `internal`
  * when the tables cannot be brought up to date; the database is then as it was.
  */
 export async function openStore(path: string): Promise<Store> {
   let sqlite: SqliteDatabase.Database | undefined;
   try {
+    if (path !== ':memory:') await makeDirectory(dirname(path));
     sqlite = openDatabase(path);
     const db = new Kysely<Tables>({
       dialect: new SqliteDialect({ database: sqlite }),
       plugins: [new CamelCasePlugin()],
     });
     await migrate(sqlite, db, path);
+    // SQLite syncs what is in its files; that they are there is ours.
+    if (path !== ':memory:') await syncPath(dirname(path));
     const close = (): Promise<void> => db.destroy();
     return { db, close, [Symbol.asyncDispose]: close };
   } catch (error) {
@@ -40,7 +44,6 @@ export async function openStore(path: string): Promise<Store> {
 
 function openDatabase(path: string): SqliteDatabase.Database {
   const isFile = path !== ':memory:';
-  if (isFile) mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const wasCutOff = isFile && hasLog(path);
   const sqlite = new SqliteDatabase(path);
   try {
