@@ -7,8 +7,23 @@ import { lease } from './lease.ts';
 import { logs } from './logs.ts';
 import { revoke } from './revoke.ts';
 import { rotateKeys } from './rotate-keys.ts';
+import { scrub } from './scrub.ts';
 import { serve } from './serve.ts';
 import { shell } from './shell.ts';
 import { show } from './show.ts';
+import { verify } from './verify.ts';
 
-export const commands: readonly Command[] = [serve, env, demo, show, shell, lease, logs, revoke, rotateKeys, awsModel];
+export const commands: readonly Command[] = [
+  serve,
+  env,
+  demo,
+  show,
+  shell,
+  lease,
+  logs,
+  revoke,
+  rotateKeys,
+  scrub,
+  verify,
+  awsModel,
+];

@@ -83,6 +83,10 @@ const schema = z
     accessLog: z.union([z.literal('-'), absolutePath]).optional(),
     /** Port on 127.0.0.1 that serves metrics without a signature. None without it; 0 picks a free one. */
     metricsPort: port.optional(),
+    /** Days between two passes of the scrubber, which reads everything that is kept; 0: on request only. */
+    scrubDays: z.number().int().min(0).max(3_650).default(7),
+    /** How fast it reads. */
+    scrubMibPerSecond: z.number().int().min(1).max(100_000).default(20),
     /** On the way down: how long sleeping all MicroVMs may take. */
     shutdownMs: z.number().int().positive().default(60_000),
   })
