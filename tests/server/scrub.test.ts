@@ -5,11 +5,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { commands } from '../../cli/commands/index.ts';
 import { runProgram } from '../../cli/program.ts';
-import { askServer, getSigned } from '../../cli/server-api.ts';
-import { readServerFile } from '../../cli/server-file.ts';
 import type { ScrubFacts } from '../../src/app/scrubbing.ts';
 import { flipBit } from '../support/flip.ts';
-import { poll, startTestServer, type TestServer } from '../support/server.ts';
+import { scrubbed as scrubbedOf } from '../support/scrub.ts';
+import { startTestServer, type TestServer } from '../support/server.ts';
 import { zipOf } from '../support/zip.ts';
 
 const zip = zipOf([{ name: 'Dockerfile', data: 'FROM scratch\nCMD ["x"]\n' }]);
@@ -20,17 +19,7 @@ beforeEach(async () => {
 });
 afterEach(() => it.close());
 
-async function scrubbed(): Promise<ScrubFacts> {
-  const server = await readServerFile(it.data);
-  const path = '/waterbear/v1/scrub';
-  const begun = (await askServer(server, path, { mibPerSecond: 0 }, Date.now())) as unknown as ScrubFacts;
-  return poll('the end of the pass', async () => {
-    const { status, body } = await getSigned(server.apiUrl, path, server, Date.now());
-    expect(status).toBe(200);
-    const facts = JSON.parse(body) as ScrubFacts;
-    return facts.last?.startedAt === begun.underWay?.startedAt ? facts : undefined;
-  });
-}
+const scrubbed = (): Promise<ScrubFacts> => scrubbedOf(it.data);
 
 async function sleeper(): Promise<{ id: string; endpoint: string; token: Record<string, string>; buildId: string }> {
   const { imageArn } = await it.build('app', zip);
