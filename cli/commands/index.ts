@@ -1,10 +1,12 @@
 // All commands, in the order of the help.
 import type { Command } from '../command.ts';
 import { awsModel } from './aws-model.ts';
+import { backup } from './backup.ts';
 import { demo } from './demo.ts';
 import { env } from './env.ts';
 import { lease } from './lease.ts';
 import { logs } from './logs.ts';
+import { restore } from './restore.ts';
 import { revoke } from './revoke.ts';
 import { rotateKeys } from './rotate-keys.ts';
 import { scrub } from './scrub.ts';
@@ -25,5 +27,7 @@ export const commands: readonly Command[] = [
   rotateKeys,
   scrub,
   verify,
+  backup,
+  restore,
   awsModel,
 ];

@@ -1,9 +1,10 @@
 // Copies files into a directory that is being filled, and knows the SHA-256 of each.
 import { createHash } from 'node:crypto';
-import { open, stat, statfs } from 'node:fs/promises';
+import { open, readdir, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { copyUnsynced, makeDirectory, remove, syncPath, writeNew } from '../lib/durable-file.ts';
 import { Fault } from '../lib/errors.ts';
+import { exists, hasCode } from '../lib/read-file.ts';
 import type { BackupFile } from './backup-manifest.ts';
 
 const chunkBytes = 1 << 20;
@@ -14,6 +15,8 @@ export class Copying {
   readonly #from: string;
   readonly #to: string;
   readonly #onBytes: (bytes: number) => void;
+  /** Whose entries are not on the disk yet. */
+  readonly #directories = new Set<string>();
   readonly #copied = new Map<string, BackupFile>();
   readonly #buffer = Buffer.allocUnsafeSlow(chunkBytes);
 
@@ -59,10 +62,16 @@ export class Copying {
     await remove(join(this.#to, path));
   }
 
+  /** The names of all that was copied are on the disk, too, when this resolves. */
+  async sync(): Promise<void> {
+    for (const directory of this.#directories) if (await exists(directory)) await syncPath(directory);
+    this.#directories.clear();
+  }
+
   async #made(path: string): Promise<BackupFile> {
     const target = join(this.#to, path);
     await syncPath(target);
-    await syncPath(dirname(target));
+    this.#directories.add(dirname(target));
     const file = { path, ...(await hashFile(target, this.#buffer, this.#onBytes)) };
     this.#copied.set(path, file);
     return file;
@@ -100,15 +109,27 @@ export async function requireSpace(directory: string, bytes: number): Promise<vo
 }
 
 /** A directory that may be made: missing or empty, in one that exists. Rejects with `conflict` or `not_found`. Resolves with the name beside it under which it is filled. */
-export async function requireFree(directory: string, isEmpty: (path: string) => Promise<boolean>): Promise<string> {
+export async function requireFree(directory: string): Promise<string> {
   await stat(dirname(directory)).catch((cause: unknown) => {
     throw new Fault('not_found', { what: `There is no directory ${dirname(directory)}. Make it first.` }, cause);
   });
   const aside = `${directory}.new`;
   for (const path of [directory, aside]) {
     if (await isEmpty(path)) continue;
-    const why = path === aside ? 'another one is being made there, or was cut off: remove it if nothing works on it' : 'it holds something already: name another one';
+    const why =
+      path === aside
+        ? 'another one is being made there, or was cut off: remove it if nothing works on it'
+        : 'it holds something already: name another one';
     throw new Fault('conflict', { what: `${path} cannot be used: ${why}.` });
   }
   return aside;
+}
+
+async function isEmpty(path: string): Promise<boolean> {
+  try {
+    return (await readdir(path)).length === 0;
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return true;
+    throw error;
+  }
 }

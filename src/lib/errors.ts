@@ -7,6 +7,8 @@ type Facts = Readonly<Record<string, string | number | boolean | undefined>>;
 const messages = {
   aborted: (f: Facts) => `${f.what} was cancelled.`,
   access_denied: (f: Facts) => `${f.what}`,
+  backup_damaged: (f: Facts) =>
+    `The backup's file ${f.file} is damaged (${f.why}). Nothing was restored. Use another backup.`,
   conflict: (f: Facts) => `${f.what}`,
   database_damaged: (f: Facts) =>
     `The database ${f.file} is damaged (${f.why}). Nothing was changed in it. Restore a backup into a new directory: waterbear restore.`,

@@ -1,5 +1,6 @@
 // Where one host keeps things. Everything durable is below the data directory; sockets are below a short run directory, which a crash may leave and a start clears.
 import { createHash } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export interface NodeLayout {
@@ -35,3 +36,7 @@ export const vmPaths = (layout: NodeLayout, microvmId: string) => {
     snapshot: (generation: number): string => join(directory, `sleep-${generation}`),
   };
 };
+
+/** Ids of the images or MicroVMs in `directory` that are whole: what is being made or removed has a dot in its name. */
+export const wholeNames = async (directory: string): Promise<string[]> =>
+  (await readdir(directory).catch((): string[] => [])).filter((name) => !name.includes('.')).sort();

@@ -2,14 +2,14 @@
 import { join } from 'node:path';
 import type { Damage } from '../contract/integrity.ts';
 import { describe, isFault } from '../lib/errors.ts';
-import { nodeLayout } from '../node/layout.ts';
+import { nodeLayout, wholeNames } from '../node/layout.ts';
 import { checkInThread } from '../store/check-in-thread.ts';
 import type { LedgerHead } from '../store/ledger.ts';
 import { toolkitChecksums } from '../vmm/toolkit-checksums.ts';
 import { compareFile, compareSealed, type Finding } from './compare.ts';
 import { scrubObjects } from './objects.ts';
 import type { Reading } from './reading.ts';
-import { scrubImage, scrubMicrovm, wholeNames } from './snapshots.ts';
+import { scrubImage, scrubMicrovm } from './snapshots.ts';
 
 export interface ScrubPlaces {
   dataDirectory: string;

@@ -1,8 +1,8 @@
 // Images and sleeping MicroVMs, as their manifests describe them. What vanishes or changes while it is read, because a MicroVM slept, was merged
 // or ended meanwhile, is no damage: whether it is the same as before is asked again before anything is said.
-import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isFault } from '../lib/errors.ts';
+import { exists } from '../lib/read-file.ts';
 import { type NodeLayout, vmPaths } from '../node/layout.ts';
 import { newestGeneration, readRecord } from '../node/vm-record.ts';
 import { manifestFile, readSnapshotRecord, type SnapshotRecord } from '../vmm/snapshot-record.ts';
@@ -11,17 +11,13 @@ import type { Reading } from './reading.ts';
 
 const attempts = 3;
 
-/** Names in `directory` that are whole; those being made or removed have other ones. */
-export const wholeNames = async (directory: string): Promise<string[]> =>
-  (await readdir(directory).catch(() => [])).filter((name) => !name.includes('.')).sort();
-
 export async function scrubImage(reading: Reading, layout: NodeLayout, buildId: string): Promise<Finding[]> {
   const directory = join(layout.images, buildId);
   const found = [
     ...(await scrubFiles(reading, directory)).found,
     await compareSealed(reading, join(directory, 'image.json')),
   ].filter((finding) => finding !== undefined);
-  return (await isThere(directory)) ? found : [];
+  return (await exists(directory)) ? found : [];
 }
 
 export async function scrubMicrovm(reading: Reading, layout: NodeLayout, microvmId: string): Promise<Finding[]> {
@@ -35,7 +31,7 @@ export async function scrubMicrovm(reading: Reading, layout: NodeLayout, microvm
       const files = await scrubFiles(reading, snapshot(generation), disks);
       found.push(...files.found, ...(await strangeBase(layout, microvmId, snapshot(generation), files.record)));
     }
-    if (found.length === 0 || !(await isThere(directory))) return [];
+    if (found.length === 0 || !(await exists(directory))) return [];
     if ((await newestGeneration(layout, microvmId)) === generation) return found;
     // Changing all the time, it is used all the time, and verified by that.
     if (attempt === attempts) return [];
@@ -77,9 +73,3 @@ async function strangeBase(
     { file: manifestFile(snapshot), why: 'it belongs to another image, or the manifest of its image was changed' },
   ];
 }
-
-const isThere = (directory: string): Promise<boolean> =>
-  stat(directory).then(
-    () => true,
-    () => false,
-  );

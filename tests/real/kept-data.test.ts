@@ -3,6 +3,8 @@ import { cp, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { makeBackup } from '../../src/backup/make-backup.ts';
+import { restoreBackup } from '../../src/backup/restore-backup.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createQemuDriver } from '../../src/vmm/qemu/qemu-driver.ts';
 import { flipBit } from '../support/flip.ts';
@@ -76,6 +78,30 @@ test('a MicroVM of which the scrubber has found something damaged wakes with its
   expect((await ask()).count).toBe(2);
   await it.lambda.suspendMicrovm({ microvmIdentifier: vm.id });
   await it.until(vm.id, 'SUSPENDED');
+});
+
+test('a backup that was taken while the server runs wakes elsewhere with its state, and so does the original', async () => {
+  const place = await mkdtemp(join(tmpdir(), 'waterbear-backup-'));
+  try {
+    const [target, dataDirectory] = [join(place, 'backup'), join(place, 'data')];
+    const common = { nowMs: Date.now(), onProgress: () => {} };
+    const made = await makeBackup({ ...common, dataDirectory: it.data, target, version: '0' });
+    expect(made).toMatchObject({ asleep: 1, old: [], missing: [], leftOut: [] });
+    const restored = await restoreBackup({ ...common, backup: target, dataDirectory });
+    expect(restored).toMatchObject({ asleep: [vm.id], ended: [] });
+    const other = await startTestServer({ dataDirectory, toolkitDirectory: toolkit, existing: true });
+    try {
+      expect((await scrubbed(dataDirectory)).damage).toEqual([]);
+      const { endpoint = '' } = await other.lambda.getMicrovm({ microvmIdentifier: vm.id });
+      const { body } = await other.get(endpoint, vm.token);
+      expect(JSON.parse(body).count).toBe(3);
+    } finally {
+      await other.close();
+    }
+    expect((await ask()).count).toBe(3);
+  } finally {
+    await rm(place, { recursive: true, force: true });
+  }
 });
 
 test('a damaged kernel or first file system is not booted', async () => {

@@ -20,6 +20,7 @@ const allowed: Record<string, readonly string[]> = {
   tasks: ['app', 'lib'],
   api: ['app', 'contract', 'lib'],
   gateway: ['relay', 'contract', 'lib'],
+  backup: ['store', 'objects', 'vmm', 'node', 'contract', 'lib'],
   scrub: ['store', 'objects', 'vmm', 'node', 'contract', 'lib'],
 };
 
