@@ -87,6 +87,10 @@ const schema = z
     lostVms: z.enum(['end', 'restore']).default('end'),
     /** On the way down: MicroVMs that run are not put to sleep but left to the next start. */
     keepVms: z.boolean().default(false),
+    /** Days between two passes of the scrubber, which reads everything that is kept; 0: on request only. */
+    scrubDays: z.number().int().min(0).max(3_650).default(7),
+    /** How fast it reads. */
+    scrubMibPerSecond: z.number().int().min(1).max(100_000).default(20),
     /** On the way down: how long sleeping all MicroVMs may take. */
     shutdownMs: z.number().int().positive().default(60_000),
   })

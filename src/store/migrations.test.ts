@@ -18,6 +18,8 @@ import { listUsage } from './usage.ts';
 const imageArn = 'arn:aws:lambda:us-east-1:123456789012:microvm-image:demo';
 const account = '123456789012';
 
+const open = { seq: null, checksum: null };
+
 const rows = `
   insert into images values ('${imageArn}', '${account}', 'demo', 'CREATED', '1.0', null, '{}', 1, 1);
   insert into image_versions values ('${imageArn}', '1.0', 1, 'SUCCESSFUL', 'ACTIVE', null, 512, '{}', 1, 1);
@@ -63,7 +65,7 @@ test('MicroVMs and their usage stay, tokens name builds, and images can be delet
     await expect(
       db
         .insertInto('usageIntervals')
-        .values({ microvmId: 'm2', kind: 'running', account, imageArn, memoryMib: 1, startMs: 1, endMs: null })
+        .values({ microvmId: 'm2', kind: 'running', account, imageArn, memoryMib: 1, startMs: 1, endMs: null, ...open })
         .execute(),
     ).rejects.toThrow('FOREIGN KEY');
   } finally {

@@ -5,6 +5,7 @@ import { type Answer, jsonAnswer } from '../answer.ts';
 import type { Authenticate, ReceivedRequest } from '../authenticate.ts';
 import { readLeaseOrder } from './lease-order.ts';
 import { readRevokeOrder } from './revoke-order.ts';
+import { readScrubOrder } from './scrub-order.ts';
 
 type Extension = App['extension'];
 
@@ -46,6 +47,16 @@ const routes: readonly Route[] = [
     method: 'GET',
     pattern: /^\/waterbear\/v1\/metrics$/,
     answer: async (extension, caller) => text(expositionType, await extension.metrics(caller)),
+  },
+  {
+    method: 'GET',
+    pattern: /^\/waterbear\/v1\/scrub$/,
+    answer: async (extension, caller) => jsonAnswer(200, extension.scrub(caller)),
+  },
+  {
+    method: 'POST',
+    pattern: /^\/waterbear\/v1\/scrub$/,
+    answer: async (extension, caller, _, body) => jsonAnswer(200, extension.startScrub(caller, readScrubOrder(body))),
   },
   {
     method: 'POST',

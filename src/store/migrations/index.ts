@@ -7,6 +7,7 @@ import { createServerSecrets } from './cursors.ts';
 import { allowDeletion } from './deletion.ts';
 import { createImageTables } from './images.ts';
 import { addLeases } from './leases.ts';
+import { chainUsage } from './ledger.ts';
 import { createIdempotencyTable, createMicrovmTables, createUsageTables } from './microvms.ts';
 
 export const migrations: Record<string, Migration> = {
@@ -20,4 +21,5 @@ export const migrations: Record<string, Migration> = {
   '008-cursors': { up: createServerSecrets },
   '009-leases': { up: addLeases },
   '010-build-attempts': { up: addBuildAttempts },
+  '011-ledger': { up: chainUsage },
 };
