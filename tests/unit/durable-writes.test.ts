@@ -20,6 +20,7 @@ const exceptions: Record<string, string> = {
   'vmm/cgroup/group-directory.ts': 'cgroups',
   'vmm/fake/fake-driver.ts': 'the run directory',
   'vmm/fake/fake-machine.ts': 'the run directory',
+  'vmm/fake/orphans.ts': 'the run directory',
   'vmm/qemu/memfd.ts': 'the memory of VMs',
   'vmm/qemu/process-memory.ts': '/proc/PID/mem',
   'vmm/qemu/savers.ts': 'the scratch directory of a VMM, below the run directory',
