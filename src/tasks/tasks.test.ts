@@ -172,7 +172,10 @@ test('a failing task says so in its status and the others go on', async () => {
   await t.clock.advance(250);
   expect(tasks.status().map(({ runs, lastError }) => [runs, lastError])).toEqual([
     [1, 'broken'],
-    ...tasks.status().slice(1).map(() => [1, undefined]),
+    ...tasks
+      .status()
+      .slice(1)
+      .map(() => [1, undefined]),
   ]);
   await t.clock.advance(2250);
   expect(tasks.status()[0]?.lastError).toBeUndefined();
