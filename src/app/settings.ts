@@ -21,6 +21,8 @@ export interface AppSettings {
   /** Where zips are kept while they are built. */
   archiveDirectory: string;
   maxArchiveBytes: number;
+  /** What becomes of a MicroVM that ran when its VMM, or its host, is gone: it ends, or goes on from its last snapshot. */
+  lostVms: 'end' | 'restore';
   /** Builds under way at a time; further ones wait as PENDING. */
   parallelBuilds: number;
 }

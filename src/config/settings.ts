@@ -83,6 +83,10 @@ const schema = z
     accessLog: z.union([z.literal('-'), absolutePath]).optional(),
     /** Port on 127.0.0.1 that serves metrics without a signature. None without it; 0 picks a free one. */
     metricsPort: port.optional(),
+    /** What becomes of a MicroVM that ran when its VMM, or the host, is gone: it ends, or goes on from its last snapshot. */
+    lostVms: z.enum(['end', 'restore']).default('end'),
+    /** On the way down: MicroVMs that run are not put to sleep but left to the next start. */
+    keepVms: z.boolean().default(false),
     /** On the way down: how long sleeping all MicroVMs may take. */
     shutdownMs: z.number().int().positive().default(60_000),
   })

@@ -7,6 +7,7 @@ import { deletions } from './deletions.ts';
 import { idleSignals } from './idle-signals.ts';
 import { idleSuspend } from './idle-suspend.ts';
 import { maximumDuration } from './maximum-duration.ts';
+import { reconciler } from './reconciler.ts';
 import { suspendedDuration } from './suspended-duration.ts';
 import type { Task, TaskStatus } from './task.ts';
 import { unsettled } from './unsettled.ts';
@@ -27,6 +28,7 @@ export function createTasks(app: App, clock: Clock, tickMs = 250): Tasks {
     suspendedDuration(context, clock.steady()),
     idleSignals(context),
     idleSuspend(context),
+    reconciler(context),
     unsettled(context),
     deletions(context),
     connectors(context),
