@@ -21,8 +21,23 @@ export interface AppSettings {
   /** Where zips are kept while they are built. */
   archiveDirectory: string;
   maxArchiveBytes: number;
+  lifecycle: Lifecycle;
   /** Builds under way at a time; further ones wait as PENDING. */
   parallelBuilds: number;
+}
+
+/** How long things are kept that nobody uses; absent: for ever. Milliseconds. */
+export interface Lifecycle {
+  /** MicroVMs that sleep. */
+  keepSuspendedMs?: number;
+  /** Versions of each image. */
+  keepVersions?: number;
+  /** Records of MicroVMs that have ended. */
+  keepEndedMs?: number;
+  /** Logs of builds that have ended. */
+  keepLogsMs?: number;
+  /** After what time orphans that hold nobody's work are reaped without being asked. */
+  reapAfterMs?: number;
 }
 
 export interface AppDependencies {

@@ -8,6 +8,10 @@ import { quotaSetting } from './quotas.ts';
 const port = z.number().int().min(0).max(65535);
 const absolutePath = z.string().refine(isAbsolute, 'must be an absolute path');
 
+const dayMs = 86_400_000;
+/** Milliseconds, or the word for no end. */
+const duration = <const W extends string>(word: W) => z.union([z.number().int().min(1000), z.literal(word)]);
+
 const schema = z
   .object({
     /** Everything durable. Made when missing. */
@@ -83,6 +87,16 @@ const schema = z
     accessLog: z.union([z.literal('-'), absolutePath]).optional(),
     /** Port on 127.0.0.1 that serves metrics without a signature. None without it; 0 picks a free one. */
     metricsPort: port.optional(),
+    /** For how long a MicroVM may sleep, whatever its own policy says. Milliseconds, as all of these. */
+    keepSuspendedMs: duration('forever').default('forever'),
+    /** Newest versions of each image that stay although no MicroVM uses them. */
+    keepVersions: z.union([z.number().int().min(1).max(10_000), z.literal('all')]).default('all'),
+    /** Records of MicroVMs that have ended; what they used stays. */
+    keepEndedMs: duration('forever').default(30 * dayMs),
+    /** Logs of builds that have ended; a log never outlives its build. */
+    keepLogsMs: duration('forever').default('forever'),
+    /** Orphans that hold nobody's work are reaped by themselves once they have been orphans for so long. */
+    reapAfterMs: duration('never').default(dayMs),
     /** On the way down: how long sleeping all MicroVMs may take. */
     shutdownMs: z.number().int().positive().default(60_000),
   })

@@ -3,10 +3,14 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 
 export interface NodeLayout {
+  /** The data directory itself. */
+  data: string;
   images: string;
   logs: string;
   vms: string;
   buildCaches: string;
+  /** Zips that builds read. */
+  archives: string;
   run: string;
 }
 
@@ -18,10 +22,12 @@ export function nodeLayout(dataDirectory: string, instance: string): NodeLayout 
   const at = (name: string): string => join(dataDirectory, name);
   // Unix socket paths end at 108 bytes, and the data directory may be anywhere.
   return {
+    data: dataDirectory,
     images: at('images'),
     logs: at('logs'),
     vms: at('vms'),
     buildCaches: at('build-cache'),
+    archives: at('archives'),
     run: `/run/waterbear-${instance}`,
   };
 }

@@ -21,6 +21,9 @@ import type { Hold } from './admission/memory-ledger.ts';
 import { buildDriver } from './build-driver.ts';
 import { openBuildLog, readBuildLog } from './build-log.ts';
 import { demandOf, unknownImage } from './image-facts.ts';
+import { type DiscardActs, discard } from './inventory/discard.ts';
+import { takeInventory } from './inventory/inventory.ts';
+import type { InventorySources } from './inventory/sources.ts';
 import type { NodeLayout } from './layout.ts';
 import { recover } from './recover.ts';
 import { Resident, type ResidentTools } from './resident.ts';
@@ -56,6 +59,7 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
     return work;
   };
   const residents = new Map<string, Resident>();
+  const building = new Set<string>();
   const listeners: ((microvmId: string, reason: EndReason) => void)[] = [];
   const tools: ResidentTools = {
     ...parts,
@@ -110,6 +114,18 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
     }
   };
 
+  const sources: InventorySources = {
+    ...parts,
+    held: () => new Map([...residents].map(([id, { atRest }]) => [id, { atRest, run: id.slice(-12) }])),
+    builds: () => building,
+    fileTime: () => Date.now(),
+  };
+  const acts: DiscardActs = {
+    endMicrovm: (microvmId) => terminate(microvmId),
+    removeImage: (buildId) => removeImage(buildId),
+    whileAtRest: (microvmId, work) => resident(microvmId).whileAtRest(work),
+  };
+
   const launch = async (order: LaunchOrder): Promise<LaunchReport> => {
     const { microvmId, buildId, account = '' } = order;
     if (residents.has(microvmId)) throw new Fault('conflict', { what: `${microvmId} exists already.` });
@@ -152,7 +168,8 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
 
     build(order, onLog, cancelled) {
       const signal = cancelled ? AbortSignal.any([closing.signal, cancelled]) : closing.signal;
-      return tracked(build(order, onLog, signal));
+      building.add(order.buildId);
+      return tracked(build(order, onLog, signal).finally(() => building.delete(order.buildId)));
     },
 
     buildLog: (buildId) => readBuildLog(logPath(buildId)),
@@ -182,6 +199,9 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
       await removeImage(buildId);
       await rm(logPath(buildId), { force: true });
     },
+
+    inventory: () => takeInventory(sources),
+    discard: (ids) => tracked(discard(sources, acts, ids)),
 
     async close() {
       closing.abort();

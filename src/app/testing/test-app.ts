@@ -15,7 +15,7 @@ import { type App, createApp } from '../create-app.ts';
 import { createMicrovmImage } from '../operations/create-microvm-image.ts';
 import { getMicrovm } from '../operations/get-microvm.ts';
 import { runMicrovm } from '../operations/run-microvm.ts';
-import type { Caller } from '../settings.ts';
+import type { Caller, Lifecycle } from '../settings.ts';
 import { StubNode } from './stub-node.ts';
 import { stubObjects } from './stub-objects.ts';
 
@@ -87,7 +87,7 @@ export interface TestApp extends AsyncDisposable {
   settle(): Promise<void>;
 }
 
-export async function testApp(limits: Partial<Limits> = {}): Promise<TestApp> {
+export async function testApp(limits: Partial<Limits> = {}, lifecycle: Lifecycle = {}): Promise<TestApp> {
   const [store, directory] = [await openStore(':memory:'), await mkdtemp(join(tmpdir(), 'waterbear-app-'))];
   const [node, clock, grants] = [new StubNode(), new ManualClock(), [] as TokenOrder[]];
   const settings = {
@@ -99,6 +99,7 @@ export async function testApp(limits: Partial<Limits> = {}): Promise<TestApp> {
     archiveDirectory: join(directory, 'archives'),
     maxArchiveBytes: 1000,
     parallelBuilds: 1,
+    lifecycle,
   };
   const objects = stubObjects(caller.account, { bucket: { 'app.zip': 'zip', 'large.zip': 'x'.repeat(1001) } });
   const mintToken = async (order: TokenOrder): Promise<string> => `token-${grants.push(order)}`;
@@ -115,6 +116,7 @@ export async function testApp(limits: Partial<Limits> = {}): Promise<TestApp> {
     await app.context.builds.idle();
     await app.context.deletions.idle();
     await app.context.connectors.idle();
+    await app.context.tidying.idle();
     for (const vm of app.context.index.all()) await vm.worker;
   };
   const get = (microvmId: string): Promise<GetMicrovmResponse> =>

@@ -100,6 +100,10 @@ class InMemoryDriver implements FakeDriver {
     // Nothing is kept of an image between its uses.
   }
 
+  idleImages(): [] {
+    return [];
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.machines.map((machine) => machine.kill()));
   }

@@ -204,6 +204,10 @@ class QemuDriver implements Driver, ThrowawayDriver {
     this.#images.forget(image);
   }
 
+  idleImages(): { image: string; bytes: number }[] {
+    return this.#images.idle();
+  }
+
   compact(order: CompactOrder): Promise<boolean> {
     return mergeLayers(order);
   }

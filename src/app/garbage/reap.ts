@@ -1,0 +1,74 @@
+// Reaping on request: what is named, or all that holds nobody's work, judged anew right before it is touched.
+import type { Discarded } from '../../contract/inventory.ts';
+import { describe } from '../../lib/errors.ts';
+import { changeImageVersion } from '../../store/image-versions.ts';
+import { refreshLatestVersions } from '../../store/images.ts';
+import { inTransaction } from '../../store/open-store.ts';
+import type { AppContext } from '../context.ts';
+import { recordEnd } from '../end-microvm.ts';
+import { survey } from './find-orphans.ts';
+import type { Orphan } from './orphan.ts';
+
+export type ReapOrder = { ids: readonly string[] } | { all: true };
+
+export interface Reaped extends Discarded {
+  kind?: Orphan['kind'];
+  where?: string;
+}
+
+/** Answers for each one that was named; of `all`, for those that were orphans and hold nobody's work. */
+export async function reapOrphans(app: AppContext, order: ReapOrder): Promise<Reaped[]> {
+  const { orphans } = await survey(app);
+  if ('all' in order) {
+    const residue = orphans.filter(({ holdsState }) => !holdsState);
+    return reap(app, residue);
+  }
+  const byId = new Map(orphans.map((orphan) => [orphan.id, orphan]));
+  const named = [...new Set(order.ids)];
+  const reaped = await reap(
+    app,
+    named.flatMap((id) => byId.get(id) ?? []),
+  );
+  const strangers = named.filter((id) => !byId.has(id));
+  return [...reaped, ...strangers.map((id) => ({ id, done: false, why: 'It is not an orphan now.', bytes: 0 }))];
+}
+
+/** Just judged to be orphans. One that cannot be reaped says why; the others are not stopped by it. */
+export async function reap(app: AppContext, orphans: readonly Orphan[]): Promise<Reaped[]> {
+  const isRecord = ({ kind }: Orphan): boolean => kind === 'record' || kind === 'version';
+  const things = orphans.filter((orphan) => !isRecord(orphan));
+  const done = things.length === 0 ? [] : await app.node.discard(things.map(({ id }) => id));
+  for (const orphan of orphans.filter(isRecord)) done.push(await settleRecord(app, orphan));
+  const byId = new Map(orphans.map((orphan) => [orphan.id, orphan]));
+  return done.map((one) => {
+    const { kind, where } = byId.get(one.id) ?? {};
+    app.log.warn('orphan.reaped', { ...one, kind, where });
+    return { ...one, ...(kind && where ? { kind, where } : {}) };
+  });
+}
+
+async function settleRecord(app: AppContext, orphan: Orphan): Promise<Discarded> {
+  const { id, bytes } = orphan;
+  try {
+    const why = orphan.kind === 'record' ? await endRecord(app, orphan) : await deactivate(app, orphan);
+    return { id, bytes, done: why === undefined, ...(why === undefined ? {} : { why }) };
+  } catch (error) {
+    return { id, bytes, done: false, why: describe(error) };
+  }
+}
+
+async function endRecord(app: AppContext, { microvmId = '' }: Orphan): Promise<string | undefined> {
+  const vm = app.index.get(microvmId);
+  if (!vm) return 'It has ended already.';
+  if (app.node.list().some((one) => one.microvmId === microvmId)) return 'Its host has it again.';
+  await recordEnd(app, vm, 'Its host does not have it any more; its record was cleaned up on request.');
+  return undefined;
+}
+
+async function deactivate(app: AppContext, { where }: Orphan): Promise<undefined> {
+  const [imageArn = '', version = ''] = where.split('@');
+  await inTransaction(app.db, async (trx) => {
+    await changeImageVersion(trx, { imageArn, version }, { status: 'INACTIVE', updatedAtMs: app.clock.now() });
+    await refreshLatestVersions(trx, imageArn);
+  });
+}
