@@ -11,9 +11,9 @@ import { cachedKeys } from './api/sigv4/key-cache.ts';
 import type { KeyLookup } from './api/sigv4/verify.ts';
 import { type App, createApp } from './app/create-app.ts';
 import { metricsText } from './app/metrics/metrics-text.ts';
-import type { AppSettings, Lifecycle } from './app/settings.ts';
+import type { AppSettings } from './app/settings.ts';
 import { limitsOf, profiles } from './config/profiles.ts';
-import type { ServerSettings } from './config/settings.ts';
+import { lifecycleOf, type ServerSettings } from './config/settings.ts';
 import type { Limits } from './contract/limits.ts';
 import { openAuthority, readTlsFiles } from './gateway/authority.ts';
 import type { Gateway } from './gateway/gateway.ts';
@@ -157,13 +157,6 @@ async function appSettings(settings: ServerSettings, limits: Limits, archiveDire
     lifecycle: lifecycleOf(settings),
     parallelBuilds: 1,
   };
-}
-
-function lifecycleOf(settings: ServerSettings): Lifecycle {
-  const { keepSuspendedMs, keepVersions, keepEndedMs, keepLogsMs, reapAfterMs } = settings;
-  const all = { keepSuspendedMs, keepVersions, keepEndedMs, keepLogsMs, reapAfterMs };
-  // A word says that there is no end.
-  return Object.fromEntries(Object.entries(all).filter(([, value]) => typeof value === 'number'));
 }
 
 /** The operator's own certificate, or one of our local authority. */

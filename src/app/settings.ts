@@ -1,5 +1,6 @@
 // What the app room is told from outside: limits, names and the functions it cannot have itself.
 
+import type { Lifecycle } from '../contract/lifecycle.ts';
 import type { Limits } from '../contract/limits.ts';
 import type { NodeClient } from '../contract/node-api.ts';
 import type { ObjectStore } from '../contract/object-store.ts';
@@ -24,20 +25,6 @@ export interface AppSettings {
   lifecycle: Lifecycle;
   /** Builds under way at a time; further ones wait as PENDING. */
   parallelBuilds: number;
-}
-
-/** How long things are kept that nobody uses; absent: for ever. Milliseconds. */
-export interface Lifecycle {
-  /** MicroVMs that sleep. */
-  keepSuspendedMs?: number;
-  /** Versions of each image. */
-  keepVersions?: number;
-  /** Records of MicroVMs that have ended. */
-  keepEndedMs?: number;
-  /** Logs of builds that have ended. */
-  keepLogsMs?: number;
-  /** After what time orphans that hold nobody's work are reaped without being asked. */
-  reapAfterMs?: number;
 }
 
 export interface AppDependencies {

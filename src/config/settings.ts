@@ -1,6 +1,7 @@
 // What a server is told from outside, validated once. Nobody else reads arguments or the environment.
 import { isAbsolute } from 'node:path';
 import { z } from 'zod';
+import type { Lifecycle } from '../contract/lifecycle.ts';
 import { Fault } from '../lib/errors.ts';
 import { idleSignalSetting } from './idle-signals.ts';
 import { quotaSetting } from './quotas.ts';
@@ -114,4 +115,11 @@ export function parseSettings(options: ServerOptions): ServerSettings {
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw new Fault('invalid_input', { what: `The setting ${issue?.path.join('.')} ${issue?.message}.` }, parsed.error);
+}
+
+/** The policies that have an end. */
+export function lifecycleOf(settings: ServerSettings): Lifecycle {
+  const { keepSuspendedMs, keepVersions, keepEndedMs, keepLogsMs, reapAfterMs } = settings;
+  const all = { keepSuspendedMs, keepVersions, keepEndedMs, keepLogsMs, reapAfterMs };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => typeof value === 'number'));
 }

@@ -6,6 +6,7 @@ import { survey } from './find-orphans.ts';
 import type { Orphan } from './orphan.ts';
 import type { Piece, Planned } from './piece.ts';
 import { duePieces, orphanPieces } from './plan.ts';
+import { budgetMs } from './reap.ts';
 
 export interface Collected extends Piece {
   /** Absent in a dry run. */
@@ -17,6 +18,8 @@ export interface Collected extends Piece {
 export interface Collection {
   dryRun: boolean;
   pieces: Collected[];
+  /** There was more than one request may do: ask again. */
+  more: boolean;
   /** Of what is, or would be, freed. */
   bytes: number;
   /** Orphans that may hold somebody's work: they have to be named to be reaped. */
@@ -28,11 +31,16 @@ export async function collectGarbage(app: AppContext, { dryRun }: { dryRun: bool
   const residue = found.orphans.filter(({ holdsState }) => !holdsState);
   const plan = [...(await duePieces(app, found)), ...orphanPieces(app, residue), ...collectableCaches(app, found)];
   const pieces: Collected[] = [];
-  for (const planned of plan) pieces.push(dryRun ? pieceOf(planned) : await carryOut(app, planned));
+  const endMs = app.clock.now() + budgetMs;
+  for (const planned of plan) {
+    if (!dryRun && app.clock.now() >= endMs) break;
+    pieces.push(dryRun ? pieceOf(planned) : await carryOut(app, planned));
+  }
   const freed = pieces.filter(({ done }) => done !== false);
   return {
     dryRun,
     pieces,
+    more: pieces.length < plan.length,
     bytes: freed.reduce((sum, { bytes }) => sum + bytes, 0),
     kept: found.orphans.filter(({ holdsState }) => holdsState),
   };

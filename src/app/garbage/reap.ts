@@ -11,40 +11,40 @@ import type { Orphan } from './orphan.ts';
 
 export type ReapOrder = { ids: readonly string[] } | { all: true };
 
-export interface Reaped extends Discarded {
-  kind?: Orphan['kind'];
-  where?: string;
+export interface Reaping {
+  reaped: Discarded[];
+  /** There was more than one request may do: ask again. */
+  more: boolean;
 }
 
+/** The host looks at all of its things before each of these. */
+const together = 20;
+/** A request is cut off after a minute. */
+export const budgetMs = 30_000;
+
 /** Answers for each one that was named; of `all`, for those that were orphans and hold nobody's work. */
-export async function reapOrphans(app: AppContext, order: ReapOrder): Promise<Reaped[]> {
+export async function reapOrphans(app: AppContext, order: ReapOrder): Promise<Reaping> {
+  const endMs = app.clock.now() + budgetMs;
   const { orphans } = await survey(app);
-  if ('all' in order) {
-    const residue = orphans.filter(({ holdsState }) => !holdsState);
-    return reap(app, residue);
-  }
-  const byId = new Map(orphans.map((orphan) => [orphan.id, orphan]));
-  const named = [...new Set(order.ids)];
-  const reaped = await reap(
-    app,
-    named.flatMap((id) => byId.get(id) ?? []),
-  );
-  const strangers = named.filter((id) => !byId.has(id));
-  return [...reaped, ...strangers.map((id) => ({ id, done: false, why: 'It is not an orphan now.', bytes: 0 }))];
+  const isNamed = 'ids' in order ? new Set(order.ids) : undefined;
+  const wanted = orphans.filter(({ id, holdsState }) => (isNamed ? isNamed.has(id) : !holdsState));
+  const reaped: Discarded[] = [];
+  while (wanted.length > 0 && app.clock.now() < endMs) reaped.push(...(await reap(app, wanted.splice(0, together))));
+  const known = new Set(orphans.map(({ id }) => id));
+  const strangers = [...(isNamed ?? [])].filter((id) => !known.has(id));
+  const why = 'It is not an orphan now.';
+  reaped.push(...strangers.map((id) => ({ id, done: false, why, bytes: 0 })));
+  return { reaped, more: wanted.length > 0 };
 }
 
 /** Just judged to be orphans. One that cannot be reaped says why; the others are not stopped by it. */
-export async function reap(app: AppContext, orphans: readonly Orphan[]): Promise<Reaped[]> {
+export async function reap(app: AppContext, orphans: readonly Orphan[]): Promise<Discarded[]> {
   const isRecord = ({ kind }: Orphan): boolean => kind === 'record' || kind === 'version';
-  const things = orphans.filter((orphan) => !isRecord(orphan));
-  const done = things.length === 0 ? [] : await app.node.discard(things.map(({ id }) => id));
+  const things = orphans.filter((orphan) => !isRecord(orphan)).map(({ id }) => id);
+  const done = things.length === 0 ? [] : await app.node.discard(things);
   for (const orphan of orphans.filter(isRecord)) done.push(await settleRecord(app, orphan));
-  const byId = new Map(orphans.map((orphan) => [orphan.id, orphan]));
-  return done.map((one) => {
-    const { kind, where } = byId.get(one.id) ?? {};
-    app.log.warn('orphan.reaped', { ...one, kind, where });
-    return { ...one, ...(kind && where ? { kind, where } : {}) };
-  });
+  for (const one of done) app.log.warn('orphan.reaped', { ...one });
+  return done;
 }
 
 async function settleRecord(app: AppContext, orphan: Orphan): Promise<Discarded> {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Activity } from '../../contract/data-plane.ts';
 import type { GetMicrovmResponse, RunMicrovmRequest } from '../../contract/generated/operations.ts';
+import type { Lifecycle } from '../../contract/lifecycle.ts';
 import type { Limits } from '../../contract/limits.ts';
 import { Signs } from '../../contract/signs.ts';
 import type { TokenOrder, TokenRevoker } from '../../contract/token-claims.ts';
@@ -15,7 +16,7 @@ import { type App, createApp } from '../create-app.ts';
 import { createMicrovmImage } from '../operations/create-microvm-image.ts';
 import { getMicrovm } from '../operations/get-microvm.ts';
 import { runMicrovm } from '../operations/run-microvm.ts';
-import type { Caller, Lifecycle } from '../settings.ts';
+import type { Caller } from '../settings.ts';
 import { StubNode } from './stub-node.ts';
 import { stubObjects } from './stub-objects.ts';
 
