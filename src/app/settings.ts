@@ -23,6 +23,8 @@ export interface AppSettings {
   archiveDirectory: string;
   maxArchiveBytes: number;
   lifecycle: Lifecycle;
+  /** What becomes of a MicroVM that ran when its VMM, or its host, is gone: it ends, or goes on from its last snapshot. */
+  lostVms: 'end' | 'restore';
   /** Builds under way at a time; further ones wait as PENDING. */
   parallelBuilds: number;
 }

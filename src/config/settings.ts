@@ -98,6 +98,10 @@ const schema = z
     keepLogsMs: duration('forever').default('forever'),
     /** Orphans that hold nobody's work are reaped by themselves once they have been orphans for so long. */
     reapAfterMs: duration('never').default(dayMs),
+    /** What becomes of a MicroVM that ran when its VMM, or the host, is gone: it ends, or goes on from its last snapshot. */
+    lostVms: z.enum(['end', 'restore']).default('end'),
+    /** On the way down: MicroVMs that run are not put to sleep but left to the next start. */
+    keepVms: z.boolean().default(false),
     /** On the way down: how long sleeping all MicroVMs may take. */
     shutdownMs: z.number().int().positive().default(60_000),
   })

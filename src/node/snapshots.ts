@@ -38,6 +38,11 @@ export class Snapshots {
     this.#pathOf = snapshot;
   }
 
+  /** Number of the newest whole one; 0 before the first. */
+  get generation(): number {
+    return this.#generation;
+  }
+
   /** Path of the newest whole one; undefined before the first. */
   get newest(): string | undefined {
     return this.#generation > 0 ? this.#pathOf(this.#generation) : undefined;

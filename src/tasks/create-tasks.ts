@@ -8,6 +8,7 @@ import { garbage } from './garbage.ts';
 import { idleSignals } from './idle-signals.ts';
 import { idleSuspend } from './idle-suspend.ts';
 import { maximumDuration } from './maximum-duration.ts';
+import { reconciler } from './reconciler.ts';
 import { suspendedDuration } from './suspended-duration.ts';
 import type { Task, TaskStatus } from './task.ts';
 import { unsettled } from './unsettled.ts';
@@ -28,6 +29,7 @@ export function createTasks(app: App, clock: Clock, tickMs = 250): Tasks {
     suspendedDuration(context, clock.now()),
     idleSignals(context),
     idleSuspend(context),
+    reconciler(context),
     unsettled(context),
     deletions(context),
     connectors(context),

@@ -48,8 +48,7 @@ export async function hostWith(parts: Partial<AdmissionParts> = {}, restoreMs = 
     const driver = createFakeDriver({ clock, latencyMs: { restore: restoreMs } });
     const defaults = { memoryMib: 2000, parallelLaunches: 2, maxRunning: 256, cpuBurst: 4 };
     const admission = new Admission({ ...defaults, clock, disk: async () => disk, ...parts });
-    const layout = nodeLayout(directory, 'adm0');
-    layout.run = join(directory, 'run');
+    const layout = nodeLayout(directory, 'adm0', join(directory, 'run'));
     const readiness = { graceMs: 200, intervalMs: 5 };
     const shared = {
       builder: fakeBuilder,
@@ -59,7 +58,7 @@ export async function hostWith(parts: Partial<AdmissionParts> = {}, restoreMs = 
       readiness,
       log,
     };
-    return { driver, node: await createLocalNode({ ...shared, layout, driver, admission }) };
+    return { driver, node: await createLocalNode({ ...shared, layout, driver, admission, clock }) };
   };
   let current = await make();
   const host: FakeHost = {

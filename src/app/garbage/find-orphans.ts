@@ -34,7 +34,8 @@ function recordsWithoutMicrovm(app: AppContext, { live }: Books, before: Readonl
   const after = new Set(app.node.list().map(({ microvmId }) => microvmId));
   return [...live.values()].flatMap((row) => {
     const vm = app.index.get(row.microvmId);
-    const isUnderWay = row.state === 'PENDING' || row.state === 'TERMINATING' || vm?.worker !== undefined;
+    const isUnderWay =
+      row.state === 'PENDING' || row.state === 'TERMINATING' || vm?.worker !== undefined || vm?.isRecovering === true;
     if (before.has(row.microvmId) || after.has(row.microvmId) || isUnderWay) return [];
     const ageMs = Math.max(0, nowMs - changedAtMs(row));
     return ageMs < graceMs ? [] : [recordOrphan(row, ageMs)];

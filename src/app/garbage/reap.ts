@@ -5,7 +5,7 @@ import { changeImageVersion } from '../../store/image-versions.ts';
 import { refreshLatestVersions } from '../../store/images.ts';
 import { inTransaction } from '../../store/open-store.ts';
 import type { AppContext } from '../context.ts';
-import { recordEnd } from '../end-microvm.ts';
+import { hearEnd } from '../end-microvm.ts';
 import { survey } from './find-orphans.ts';
 import type { Orphan } from './orphan.ts';
 
@@ -61,7 +61,8 @@ async function endRecord(app: AppContext, { microvmId = '' }: Orphan): Promise<s
   const vm = app.index.get(microvmId);
   if (!vm) return 'It has ended already.';
   if (app.node.list().some((one) => one.microvmId === microvmId)) return 'Its host has it again.';
-  await recordEnd(app, vm, 'Its host does not have it any more; its record was cleaned up on request.');
+  const what = 'Its host does not have it any more; its record was cleaned up on request.';
+  await hearEnd(app, vm, { cause: 'host_restarted', what });
   return undefined;
 }
 

@@ -16,7 +16,7 @@ import { type App, createApp } from '../create-app.ts';
 import { createMicrovmImage } from '../operations/create-microvm-image.ts';
 import { getMicrovm } from '../operations/get-microvm.ts';
 import { runMicrovm } from '../operations/run-microvm.ts';
-import type { Caller } from '../settings.ts';
+import type { AppSettings, Caller } from '../settings.ts';
 import { StubNode } from './stub-node.ts';
 import { stubObjects } from './stub-objects.ts';
 
@@ -88,7 +88,11 @@ export interface TestApp extends AsyncDisposable {
   settle(): Promise<void>;
 }
 
-export async function testApp(limits: Partial<Limits> = {}, lifecycle: Lifecycle = {}): Promise<TestApp> {
+export async function testApp(
+  limits: Partial<Limits> = {},
+  lostVms: AppSettings['lostVms'] = 'end',
+  lifecycle: Lifecycle = {},
+): Promise<TestApp> {
   const [store, directory] = [await openStore(':memory:'), await mkdtemp(join(tmpdir(), 'waterbear-app-'))];
   const [node, clock, grants] = [new StubNode(), new ManualClock(), [] as TokenOrder[]];
   const settings = {
@@ -99,6 +103,7 @@ export async function testApp(limits: Partial<Limits> = {}, lifecycle: Lifecycle
     hostSuffix: 'vm.localhost',
     archiveDirectory: join(directory, 'archives'),
     maxArchiveBytes: 1000,
+    lostVms,
     parallelBuilds: 1,
     lifecycle,
   };

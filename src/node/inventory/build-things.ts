@@ -1,5 +1,6 @@
 // What builds make: images, logs, caches; and what they leave when they are cut off.
 import type { HostThing } from '../../contract/inventory.ts';
+import { removedSuffix } from '../cleaning.ts';
 import { readRecord } from '../vm-record.ts';
 import { namesIn, thingsIn } from './measure.ts';
 import { inUse, isAside, isId } from './microvm-things.ts';
@@ -15,7 +16,7 @@ export async function buildThings(sources: InventorySources): Promise<HostThing[
     const [buildId = '', ending] = name.split('.');
     if (!isId(buildId)) return undefined;
     const use = builds.has(buildId) ? build : undefined;
-    if (ending === 'gone') return { kind: 'aside', buildId, name: `images/${name}` };
+    if (name.endsWith(removedSuffix)) return { kind: 'aside', buildId, name: `images/${name}` };
     if (ending !== undefined) return isWork(name) ? { kind: 'build-work', buildId, ...inUse(use) } : undefined;
     return { kind: 'image', buildId, ...inUse(usedBy(users.get(buildId)) ?? use) };
   });

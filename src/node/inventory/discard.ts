@@ -50,7 +50,6 @@ async function remove(
   switch (kind) {
     case 'microvm':
       await acts.endMicrovm(microvmId);
-      await removeFiles();
       return undefined;
     case 'snapshot':
     case 'disk-layer':
@@ -92,7 +91,7 @@ async function removeUnneeded(
 async function endVmm(sources: InventorySources, name: string): Promise<string | undefined> {
   const { driver, layout } = sources;
   const leftover = await driver.sweep(layout.run, runsInUse(sources), { dryRun: true });
-  const others = leftover.map(({ runDirectory }) => basename(runDirectory)).filter((other) => other !== name);
+  const others = leftover.map(({ runDirectory }) => runDirectory).filter((other) => basename(other) !== name);
   const ended = await driver.sweep(layout.run, new Set([...runsInUse(sources), ...others]));
   return ended.some(({ runDirectory }) => basename(runDirectory) === name) ? undefined : 'It could not be ended.';
 }

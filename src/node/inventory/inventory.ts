@@ -1,6 +1,6 @@
 // Everything on this host that is ours, and what uses it: from its files, its network and its processes, not from memory alone.
 import { stat } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import type { HostThing } from '../../contract/inventory.ts';
 import { asideThings, buildThings } from './build-things.ts';
 import { thingAt, thingsIn } from './measure.ts';
@@ -34,7 +34,7 @@ async function vmmThings(sources: InventorySources): Promise<HostThing[]> {
   const { driver, layout } = sources;
   const runs = runsInUse(sources);
   const used = await thingsIn(sources, layout.run, (name) =>
-    runs.has(name) ? { kind: 'vmm', use: 'its VM runs' } : undefined,
+    name !== 'journal' && runs.has(join(layout.run, name)) ? { kind: 'vmm', use: 'its VM runs' } : undefined,
   );
   const swept = (await driver.sweep(layout.run, runs, { dryRun: true })).map(async ({ runDirectory, pid }) => {
     const name = basename(runDirectory);

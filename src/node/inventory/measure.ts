@@ -16,8 +16,8 @@ export async function thingAt(
   const found = await lstat(path).catch(() => undefined);
   if (!found) return undefined;
   const bytes = found.isDirectory() ? await diskUsage(path) : found.blocks * 512;
-  // A clock that was set back makes nothing older.
-  const ageMs = Math.max(0, Math.round(fileTime() - found.mtimeMs));
+  // A clock that was set back makes nothing older; a rename is a change, too.
+  const ageMs = Math.max(0, Math.round(fileTime() - Math.max(found.mtimeMs, found.ctimeMs)));
   return { kind, id: `${kind}:${name}`, where: path, bytes, ageMs, ...more };
 }
 

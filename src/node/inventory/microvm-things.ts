@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { HostThing } from '../../contract/inventory.ts';
 import { layersOf } from '../../vmm/snapshot-layers.ts';
+import { removedSuffix } from '../cleaning.ts';
 import { vmPaths } from '../layout.ts';
 import { newestGeneration } from '../vm-record.ts';
 import { namesIn, thingAt, thingsIn } from './measure.ts';
@@ -19,7 +20,7 @@ export async function microvmThings(sources: InventorySources): Promise<HostThin
 }
 
 /** What we name so is on its way to its place, or out of it; other programs' names (`lost+found`) are none of ours. */
-export const isAside = (name: string): boolean => name.endsWith('.new') || name.endsWith('.gone');
+export const isAside = (name: string): boolean => name.endsWith('.new') || name.endsWith(removedSuffix);
 export const isId = (name: string): boolean => /^[\w-]{1,256}$/.test(name);
 
 async function oneMicrovm(sources: InventorySources, microvmId: string): Promise<HostThing[]> {

@@ -1,4 +1,5 @@
 // What an inventory asks of the host whose it is.
+import { join } from 'node:path';
 import type { SlotPool } from '../../net/slot.ts';
 import type { Driver } from '../../vmm/driver.ts';
 import type { NodeLayout } from '../layout.ts';
@@ -7,8 +8,8 @@ import type { NodeLayout } from '../layout.ts';
 export interface HeldMicrovm {
   /** It sleeps and nothing is under way with it: what its newest snapshot does not name is nobody's. */
   atRest: boolean;
-  /** Name of its run directory while it runs, is being started, or may have to be taken over. */
-  run?: string;
+  /** Its run directory, there while it runs. */
+  run: string;
 }
 
 export interface InventorySources {
@@ -23,11 +24,9 @@ export interface InventorySources {
   fileTime(): number;
 }
 
-/** Names of the run directories that belong to something. */
-export function runsInUse({ held, builds }: InventorySources): Set<string> {
-  const ofMicrovms = [...held().values()].flatMap(({ run }) => (run === undefined ? [] : [run]));
-  return new Set([...ofMicrovms, ...[...builds()].map(buildRun)]);
+/** Paths below the run directory that belong to something. */
+export function runsInUse({ layout, held, builds }: InventorySources): Set<string> {
+  const ofMicrovms = [...held().values()].map(({ run }) => run);
+  const ofBuilds = [...builds()].map((buildId) => join(layout.run, `b-${buildId.slice(0, 8)}`));
+  return new Set([layout.journal, ...ofMicrovms, ...ofBuilds]);
 }
-
-/** Name of the run directory of a build's VMs. */
-export const buildRun = (buildId: string): string => `b-${buildId.slice(0, 8)}`;

@@ -1,6 +1,7 @@
 // All migrations in order. A name, once released, never changes its meaning.
 import type { Migration } from 'kysely/migration';
 import { createAccessTables } from './access.ts';
+import { addBuildAttempts } from './build-attempts.ts';
 import { createConnectorTables } from './connectors.ts';
 import { createServerSecrets } from './cursors.ts';
 import { allowDeletion } from './deletion.ts';
@@ -19,5 +20,6 @@ export const migrations: Record<string, Migration> = {
   '007-connectors': { up: createConnectorTables },
   '008-cursors': { up: createServerSecrets },
   '009-leases': { up: addLeases },
+  '010-build-attempts': { up: addBuildAttempts },
   '020-lasting-usage': { up: letUsageOutliveMicrovms },
 };

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { sha256File, syncPath } from '../../lib/durable-file.ts';
 import { Fault } from '../../lib/errors.ts';
 
-const manifestName = 'manifest.json';
+export const manifestName = 'manifest.json';
 const formatNumber = 1;
 /** Larger disk layers are not hashed on every load (it would cost more than the wake); their size is checked. */
 const hashOnLoadBytes = 64 << 20;

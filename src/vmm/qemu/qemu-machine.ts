@@ -13,13 +13,13 @@ import type { VmmExit, VmmProcess } from './vmm-process.ts';
 /** Of the console and of the application's log, each; what a guest says beyond it waits, or is dropped by the guest. */
 const consoleBytesPerSecond = 4 << 20;
 
+const putToSleep = { cause: 'requested', what: 'It was put to sleep.' } as const;
+
 /** What differs between a VM that makes an image and one that was restored. */
 export interface Saver {
-  /** Called while the VM is stopped: writes what must be read from the live process. */
-  capture(process: VmmProcess, stopwatch: Stopwatch): Promise<void>;
-  /** Called when the process is being ended: makes the snapshot whole, but not before `gone`. */
-  complete(gone: Promise<void>, stopwatch: Stopwatch): Promise<void>;
-  /** Undoes `capture` after a failure. */
+  /** Called while the VM is stopped: makes the snapshot, whole and durable. */
+  commit(process: VmmProcess, stopwatch: Stopwatch): Promise<void>;
+  /** Removes what a `commit` that failed has left. */
   abandon(): Promise<void>;
 }
 
@@ -45,6 +45,8 @@ export class QemuMachine implements Machine {
   readonly #stall: DiskStall;
   #cause: Omit<MachineEnd, 'consoleTail'> | undefined;
   #saving = false;
+  /** Whether the latest save came to a whole snapshot. */
+  #committed: Promise<boolean> | undefined;
   #gone = false;
 
   constructor(parts: MachineParts) {
@@ -135,30 +137,29 @@ export class QemuMachine implements Machine {
       stopwatch.lap('quiesce');
       await process.qmp.execute('stop');
       stopwatch.lap('stop');
-      await saver.capture(process, stopwatch);
-      // Its memory files may have been closed, and their numbers used again, while they were read.
-      if (this.#gone) throw new Fault('vmm_failed', { what: 'ended while the VM was being saved' });
+      const committing = saver.commit(process, stopwatch);
+      this.#committed = committing.then(
+        () => true,
+        () => false,
+      );
+      await committing;
     } catch (error) {
       await this.#backToLife(saver);
       throw error;
     }
-    this.#cause = { cause: 'requested', what: 'It was put to sleep.' };
-    // `stop` has flushed the disk's metadata, so nothing is lost by an end without ceremony, which is quicker than `quit`.
-    const gone = process.kill().then(() => this.ended);
-    try {
-      await saver.complete(
-        gone.then(() => undefined),
-        stopwatch,
-      );
-    } finally {
-      await gone;
-    }
+    // Only now, so that at every instant a VMM lives that can go on, or a snapshot is whole. `stop` has flushed the disk's metadata, so nothing is
+    // lost by an end without ceremony, which is quicker than `quit`.
+    this.#cause ??= putToSleep;
+    await process.kill();
+    await this.ended;
+    stopwatch.lap('end');
     return stopwatch.stages();
   }
 
   async #backToLife(saver: Saver): Promise<void> {
     this.#saving = false;
-    await saver.abandon();
+    // What cannot be removed now is only space, and goes with the next attempt.
+    await saver.abandon().catch(() => {});
     if (this.#gone) return;
     try {
       await this.#parts.process.qmp.execute('cont');
@@ -189,6 +190,8 @@ export class QemuMachine implements Machine {
     this.#stall.close();
     this.#parts.guest.close();
     this.#parts.process.qmp.close();
+    // The image's memory stays open while a snapshot is compared with it; and a VMM that dies when its snapshot is whole was asleep.
+    if (await this.#committed) this.#cause ??= putToSleep;
     await this.#parts.release();
     const { outOfMemory } = exit;
     const how = exit.signal ? `signal ${exit.signal}` : `exit code ${exit.exitCode}`;

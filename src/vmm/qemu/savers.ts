@@ -1,17 +1,24 @@
-// What is written when a VM becomes an image, and when it falls asleep. Files first, synced; the manifest last; then the rename.
+// What is written when a VM becomes an image, and when it falls asleep, all of it while the VM is stopped and could go on: files first, synced; the manifest
+// last; then the rename.
 import { constants } from 'node:fs';
-import { chmod, chown, mkdir, open, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { syncPath } from '../../lib/durable-file.ts';
 import { Fault } from '../../lib/errors.ts';
-import type { Stopwatch } from '../../lib/stopwatch.ts';
 import type { ImageSizes } from '../driver.ts';
 import { imageLayers } from './disk-layers.ts';
 import { diskUsage } from './disk-usage.ts';
 import { imageFiles, type LoadedImage } from './image-cache.ts';
-import { type EngineRecord, type FileRecord, type Manifest, recordFile, writeManifest } from './manifest.ts';
+import {
+  type EngineRecord,
+  type FileRecord,
+  type Manifest,
+  manifestName,
+  recordFile,
+  writeManifest,
+} from './manifest.ts';
 import type { MemoryFile } from './memfd.ts';
-import { type PageRunFile, pageBytes, writePageRuns } from './page-runs.ts';
+import { pageBytes, writePageRuns } from './page-runs.ts';
 import { changedPages, filledPages } from './process-memory.ts';
 import type { Saver } from './qemu-machine.ts';
 import type { VmmProcess } from './vmm-process.ts';
@@ -65,21 +72,15 @@ export interface ImageParts {
 export function imageSaver(parts: ImageParts): Saver & { sizes(): Omit<ImageSizes, 'stages'> } {
   const { directory, memory } = parts;
   const sizes = { memoryBytes: 0, diskBytes: 0 };
-  let written: PageRunFile | undefined;
   const path = (name: string): string => join(directory, name);
   return {
     sizes: () => sizes,
-    capture: async (process, stopwatch) => {
+    commit: async (process, stopwatch) => {
       await saveDeviceState(process, parts.runDirectory, path(imageFiles.state));
       stopwatch.lap('state');
       const pages = filledPages(memory.fd, memory.bytes);
-      written = await writePageRuns(path(imageFiles.memory), memory.bytes / pageBytes, pages);
+      const written = await writePageRuns(path(imageFiles.memory), memory.bytes / pageBytes, pages);
       stopwatch.lap('memory');
-    },
-    complete: async (gone, stopwatch) => {
-      await gone;
-      stopwatch.lap('end');
-      if (!written) throw new Fault('internal', { what: 'An image was completed before its memory was captured.' });
       const disks = parts.hasDisk ? Object.values(imageLayers) : [];
       const files: FileRecord[] = [await recordFile(directory, imageFiles.memory, written)];
       for (const name of [imageFiles.state, ...disks]) files.push(await recordFile(directory, name));
@@ -103,7 +104,7 @@ export function imageSaver(parts: ImageParts): Saver & { sizes(): Omit<ImageSize
       stopwatch.lap('files');
     },
     abandon: async () => {
-      for (const name of Object.values(imageFiles)) await rm(path(name), { force: true });
+      for (const name of [manifestName, ...Object.values(imageFiles)]) await rm(path(name), { force: true });
     },
   };
 }
@@ -121,71 +122,74 @@ export interface SuspendParts {
 }
 
 export function suspendSaver(parts: SuspendParts): Saver & { bytes(): Promise<number> } {
-  const { directory, image } = parts;
+  const { directory, image, disks, topLayer } = parts;
   const aside = join(dirname(directory), `.${basename(directory)}.new`);
-  let memory: PageRunFile | undefined;
   return {
-    bytes: async () => (await diskUsage(directory)) + (await diskUsage(parts.disks)),
-    capture: async (process, stopwatch) => {
+    bytes: async () => (await diskUsage(directory)) + (await diskUsage(disks)),
+    commit: async (vmm, stopwatch) => {
       await rm(aside, { recursive: true, force: true });
       await mkdir(aside, { mode: 0o700 });
       const { name, bytes, fd } = image.memory;
-      const pages = changedPages(process.pid, name, bytes, fd);
-      // QEMU writes its devices while we read its memory. Both must have come to rest before a failure is dealt with.
-      const [state, written] = await Promise.allSettled([
-        saveDeviceState(process, parts.runDirectory, join(aside, imageFiles.state)),
-        writePageRuns(join(aside, imageFiles.memory), bytes / pageBytes, pages),
+      const pages = changedPages(vmm.pid, name, bytes, fd);
+      const path = (file: string): string => join(aside, file);
+      // QEMU writes its devices while we read its memory. All must have come to rest before a failure is dealt with.
+      const [state, memory, top] = await allSettled([
+        saveDeviceState(vmm, parts.runDirectory, path(imageFiles.state)).then(() =>
+          settledFile(aside, imageFiles.state),
+        ),
+        writePageRuns(path(imageFiles.memory), bytes / pageBytes, pages).then(async (written) => {
+          await syncPath(path(imageFiles.memory));
+          return recordFile(aside, imageFiles.memory, written);
+        }),
+        topLayer ? protect(join(disks, topLayer)).then(() => settledFile(disks, topLayer)) : undefined,
       ]);
-      if (state.status === 'rejected') throw state.reason;
-      if (written.status === 'rejected') throw written.reason;
-      memory = written.value;
+      // A process that the kernel is ending loses its memory bit by bit while it is read. One that answers has lost nothing.
+      await vmm.qmp.execute('query-status');
       stopwatch.lap('save');
-      // A disk that is full says so here, while the VM can still go on.
-      const top = parts.topLayer ? [join(parts.disks, parts.topLayer)] : [];
-      await Promise.all([join(aside, imageFiles.state), join(aside, imageFiles.memory), ...top].map(syncPath));
-      stopwatch.lap('sync');
+      const layers = top ? [...parts.lowerLayers, top] : [];
+      const { engine, guest, memoryMib, vcpus } = image.manifest;
+      const what = {
+        kind: 'microvm',
+        base: image.id,
+        createdMs: parts.nowMs,
+        engine,
+        guest,
+        memoryMib,
+        vcpus,
+      } as const;
+      await writeManifest(aside, { ...what, files: [state, memory], layers });
+      await putInPlace(aside, directory, topLayer ? [disks] : []);
+      stopwatch.lap('commit');
     },
-    complete: (gone, stopwatch) => completeSuspend(parts, aside, memory, gone, stopwatch),
     abandon: () => rm(aside, { recursive: true, force: true }),
   };
 }
 
-async function completeSuspend(
-  parts: SuspendParts,
-  aside: string,
-  memory: PageRunFile | undefined,
-  gone: Promise<void>,
-  stopwatch: Stopwatch,
-): Promise<void> {
-  if (!memory) throw new Fault('internal', { what: 'A snapshot was completed before its memory was captured.' });
-  const { image, disks, topLayer } = parts;
-  const { engine, guest, memoryMib, vcpus } = image.manifest;
-  const what = { kind: 'microvm', base: image.id, createdMs: parts.nowMs, engine, guest, memoryMib, vcpus } as const;
-  const files = await Promise.all([recordFile(aside, imageFiles.state), recordFile(aside, imageFiles.memory, memory)]);
-  const top = topLayer ? await settledLayer(disks, topLayer, gone) : undefined;
-  await gone;
-  stopwatch.lap('end');
-  await writeManifest(aside, { ...what, files, layers: top ? [...parts.lowerLayers, top] : [] });
-  await rename(aside, parts.directory);
-  await Promise.all([dirname(parts.directory), ...(topLayer ? [disks] : [])].map(syncPath));
-  stopwatch.lap('commit');
+/** Resolves with all values, or rejects with the first reason once nothing is under way any more. */
+async function allSettled<A, B, C>(work: [Promise<A>, Promise<B>, C]): Promise<[A, B, Awaited<C>]> {
+  await Promise.allSettled(work);
+  return Promise.all(work) as Promise<[A, B, Awaited<C>]>;
+}
+
+/** Syncs and hashes a file that nobody writes while the VM is stopped. */
+async function settledFile(directory: string, name: string): Promise<FileRecord> {
+  const [record] = await Promise.all([recordFile(directory, name), syncPath(join(directory, name))]);
+  return record;
 }
 
 /**
- * The record of a layer whose VMM is on its way out. It is hashed meanwhile; should the file have changed until the VMM is gone, which `stop`
- * and a kill leave no reason for, it is hashed again.
+ * Gives a snapshot its name, durably. Whoever starts after a crash takes the name for the deed, so a failure that comes after it takes the name
+ * back; where even that fails, the snapshot counts.
  */
-async function settledLayer(disks: string, name: string, gone: Promise<void>): Promise<FileRecord> {
-  const path = join(disks, name);
-  const look = async (): Promise<string> => {
-    const { size, mtimeNs } = await stat(path, { bigint: true });
-    return `${size} ${mtimeNs}`;
-  };
-  await protect(path);
-  const before = await look();
-  const record = await recordFile(disks, name);
-  await gone;
-  if ((await look()) === before) return record;
-  await syncPath(path);
-  return recordFile(disks, name);
+async function putInPlace(aside: string, directory: string, others: string[]): Promise<void> {
+  await rename(aside, directory);
+  try {
+    await Promise.all([dirname(directory), ...others].map(syncPath));
+  } catch (error) {
+    const back = await rename(directory, aside).then(
+      () => true,
+      () => false,
+    );
+    if (back) throw error;
+  }
 }
