@@ -7,7 +7,7 @@ import type { SlotLink } from './addresses.ts';
 import { adoptSlot } from './adopt-slot.ts';
 import { closeHost, type HostShare, openHost } from './host-network.ts';
 import { receivedBytes } from './link-counters.ts';
-import { makeSlot, type SlotPlan, slotNames } from './make-slot.ts';
+import { madeMs, makeSlot, type SlotPlan, slotNames } from './make-slot.ts';
 import { missingRight } from './network-tools.ts';
 import type { Egress } from './reach.ts';
 import { guestNetwork, type Slot, type SlotPool, type SlotUse, type StandingSlot } from './slot.ts';
@@ -142,7 +142,10 @@ class Pool implements SlotPool {
       [this.#slots, found, busy].some((indices) => indices.has(index)) || (pending.has(index) && !left.has(index));
     const useOf = (index: number): SlotUse => (ready.has(index) ? 'ready' : isUsed(index) ? 'used' : 'left');
     const { instance } = this.#options;
-    const one = (index: number) => ({ namespace: slotNames(instance, index).namespace, use: useOf(index) });
+    const one = (index: number): StandingSlot => {
+      const names = slotNames(instance, index);
+      return { namespace: names.namespace, use: useOf(index), madeMs: madeMs(names) };
+    };
     return new Map(slotsOnHost(instance).map((index) => [index, one(index)]));
   }
 

@@ -32,6 +32,8 @@ export type SlotUse = 'ready' | 'used' | 'left';
 export interface StandingSlot {
   namespace: string;
   use: SlotUse;
+  /** When it was made, milliseconds since the epoch by the machine's clock. */
+  madeMs: number;
 }
 
 /** Slots made ahead. */

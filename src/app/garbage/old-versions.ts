@@ -34,7 +34,7 @@ function pieceOf(app: AppContext, { books, things }: Survey, image: ImageRow, { 
   const builds = [...books.builds.values()].filter((build) => build.imageArn === imageArn && build.version === version);
   const ids = new Set(builds.map(({ buildId }) => buildId));
   const bytes = things
-    .filter(({ kind, buildId = '' }) => (kind === 'image' || kind === 'build-log') && ids.has(buildId))
+    .filter(({ kind, buildId = '' }) => kind === 'image' && ids.has(buildId))
     .reduce((sum, thing) => sum + thing.bytes, 0);
   const { keepVersions } = app.settings.lifecycle;
   return {

@@ -23,5 +23,5 @@ export interface Planned extends Piece {
 /** Has the host remove one thing. Resolves as `Planned.collect` does. */
 export async function discardOne(app: AppContext, id: string): Promise<string | undefined> {
   const [discarded] = await app.node.discard([id]);
-  return discarded?.done ? undefined : (discarded?.why ?? 'It is gone already.');
+  return discarded?.why;
 }

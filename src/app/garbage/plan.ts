@@ -25,6 +25,6 @@ export const orphanPieces = (app: AppContext, orphans: readonly Orphan[]): Plann
     ...{ why: orphan.why, cleaning: orphan.cleaning },
     collect: async () => {
       const [reaped] = await reap(app, [orphan]);
-      return reaped?.done ? undefined : (reaped?.why ?? 'It is gone already.');
+      return reaped?.why;
     },
   }));

@@ -144,7 +144,7 @@ export class StubNode implements NodeClient {
     const one = async (id: string): Promise<Discarded> => {
       const at = this.things.findIndex((thing) => thing.id === id);
       const thing = this.things[at];
-      if (!thing) return { id, done: false, why: 'It is gone already.', bytes: 0 };
+      if (!thing) return { id, done: true, bytes: 0 };
       if (thing.use !== undefined) return { id, done: false, why: `In use: ${thing.use}.`, bytes: thing.bytes };
       await this.#enter('discard', id);
       this.things.splice(at, 1);

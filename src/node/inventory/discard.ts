@@ -25,7 +25,8 @@ export async function discard(
   const done: Discarded[] = [];
   for (const id of ids) {
     const thing = things.get(id);
-    const why = thing ? await discardOne(sources, acts, thing) : 'It is gone already.';
+    // What is gone already, with something else perhaps, is as it should be.
+    const why = thing ? await discardOne(sources, acts, thing) : undefined;
     done.push({ id, done: why === undefined, ...(why === undefined ? {} : { why }), bytes: thing?.bytes ?? 0 });
   }
   return done;

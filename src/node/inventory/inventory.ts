@@ -1,5 +1,4 @@
 // Everything on this host that is ours, and what uses it: from its files, its network and its processes, not from memory alone.
-import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { HostThing } from '../../contract/inventory.ts';
 import { asideThings, buildThings } from './build-things.ts';
@@ -12,21 +11,19 @@ export async function takeInventory(sources: InventorySources): Promise<HostThin
     ...(await microvmThings(sources)),
     ...(await buildThings(sources)),
     ...(await asideThings(sources)),
-    ...(await slotThings(sources)),
+    ...slotThings(sources),
     ...(await vmmThings(sources)),
   ];
 }
 
 const useOfSlot = { ready: 'prepared for the next MicroVM', used: 'a VM is wired to it', left: undefined } as const;
 
-async function slotThings({ slots, fileTime }: InventorySources): Promise<HostThing[]> {
+function slotThings({ slots, fileTime }: InventorySources): HostThing[] {
   if (!slots) return [];
-  const all = [...slots.list()].map(async ([index, { namespace, use }]): Promise<HostThing> => {
-    const made = await stat(`/run/netns/${namespace}`).catch(() => undefined);
-    const ageMs = made ? Math.max(0, Math.round(fileTime() - made.mtimeMs)) : 0;
-    return { kind: 'slot', id: `slot:${index}`, where: namespace, bytes: 0, ageMs, ...inUse(useOfSlot[use]) };
+  return [...slots.list()].map(([index, { namespace: where, use, madeMs }]) => {
+    const ageMs = Math.max(0, Math.round(fileTime() - madeMs));
+    return { kind: 'slot', id: `slot:${index}`, where, bytes: 0, ageMs, ...inUse(useOfSlot[use]) };
   });
-  return Promise.all(all);
 }
 
 /** Beside those that belong to something, what the driver's own sweep would end. */
