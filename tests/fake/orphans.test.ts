@@ -212,6 +212,19 @@ test('the host refuses to discard what it needs, whoever asks', async () => {
   expect((await findMicrovm(rig.store.db, asleep))?.state).toBe('RUNNING');
 });
 
+test("only the server's own account may look and clean", async () => {
+  await using rig = await garbageRig();
+  const { extension } = rig.app;
+  const other = { account: '999999999999' };
+  for (const call of [
+    () => extension.orphans(other),
+    () => extension.reapOrphans(other, { all: true }),
+    () => extension.collectGarbage(other, { dryRun: true }),
+  ])
+    await expect(call()).rejects.toMatchObject({ code: 'access_denied' });
+  expect(await extension.orphans(caller)).toEqual([]);
+});
+
 const acts = fc.array(
   fc.tuple(fc.constantFrom('build', 'launch', 'suspend', 'resume', 'terminate', 'delete'), fc.nat(2)),
   { minLength: 4, maxLength: 12 },
