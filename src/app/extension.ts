@@ -40,7 +40,7 @@ export interface ServerInfo {
   idleSignals: Limits['idleSignals'];
 }
 
-export interface MicrovmFacts extends MicrovmReport {
+export interface MicrovmFacts extends Omit<MicrovmReport, 'fromSnapshot'> {
   microvmId: string;
   state: MicrovmState;
   host: string;
@@ -91,8 +91,9 @@ export function createExtension(app: AppContext): Extension {
       const row = await requireMicrovm(app, caller, microvmId);
       const statistics =
         row.state === 'RUNNING' ? await app.node.statistics(microvmId).catch(() => undefined) : undefined;
+      const { fromSnapshot: _, ...report } = readReport(row);
       return {
-        ...{ microvmId, state: row.state, host: row.host, ...readReport(row) },
+        ...{ microvmId, state: row.state, host: row.host, ...report },
         ...(statistics ? { statistics } : {}),
         ...lastSeen(app, row),
         leasedUntil: leaseEnd(row.leaseUntilMs, app.clock.now()),

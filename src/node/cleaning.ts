@@ -31,27 +31,14 @@ export class Cleaning {
   }
 
   /** Does `work` until it succeeds, and resolves as it does then. Rejects with `aborted` when it has failed and `close` was called, and never else. `what` names it for people. */
-  async untilDone<T>(what: string, work: () => Promise<T>): Promise<T> {
-    const leftover: Leftover = { what, why: '', attempts: 0, sinceMs: this.#clock.now() };
-    try {
-      for (;;) {
-        try {
-          return await work();
-        } catch (error) {
-          this.#note(leftover, describe(error));
-        }
-        await this.#pause(Math.min(longestPauseMs, firstPauseMs * 2 ** (leftover.attempts - 1)));
-      }
-    } finally {
-      this.#leftovers.delete(leftover);
-    }
+  untilDone<T>(what: string, work: () => Promise<T>): Promise<T> {
+    return this.#repeat(what, work, () => {});
   }
 
   /** Resolves after the first attempt. Never rejects. */
   attempt(what: string, work: () => Promise<unknown>): Promise<void> {
     return new Promise((resolve) => {
-      const once = (): Promise<unknown> => work().finally(resolve);
-      this.untilDone(what, once).then(
+      this.#repeat(what, work, resolve).then(
         () => resolve(),
         () => resolve(),
       );
@@ -78,6 +65,23 @@ export class Cleaning {
     this.#closed = new Fault('aborted', { what: 'Cleaning up' });
     for (const timer of this.#timers) timer.cancel();
     for (const giveUp of this.#giveUps) giveUp(this.#closed);
+  }
+
+  async #repeat<T>(what: string, work: () => Promise<T>, onFailed: () => void): Promise<T> {
+    const leftover: Leftover = { what, why: '', attempts: 0, sinceMs: this.#clock.now() };
+    try {
+      for (;;) {
+        try {
+          return await work();
+        } catch (error) {
+          this.#note(leftover, describe(error));
+        }
+        onFailed();
+        await this.#pause(Math.min(longestPauseMs, firstPauseMs * 2 ** (leftover.attempts - 1)));
+      }
+    } finally {
+      this.#leftovers.delete(leftover);
+    }
   }
 
   #note(leftover: Leftover, why: string): void {

@@ -7,6 +7,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readImageRecord } from '../build/image-record.ts';
+import { pause } from '../lib/deadline.ts';
 import { describe, Fault } from '../lib/errors.ts';
 import { forEachOf } from '../lib/parallel.ts';
 import type { Slot } from '../net/slot.ts';
@@ -21,6 +22,10 @@ import { newestGeneration, readRecord, removeOlderSnapshots, type VmRecord } fro
 
 /** How many MicroVMs are looked at, or taken over, at a time. */
 const parallel = 8;
+
+/** Of a VM that lives but cannot be taken over; then it is ended. */
+const adoptionAttempts = 3;
+const adoptionPauseMs = 1000;
 
 /** By name: which MicroVMs there is something of. */
 export interface Traces {
@@ -135,7 +140,10 @@ export class Recovery {
     const machine = await this.#adopt(record, newest, slot);
     if (!machine) {
       await slot?.release().catch(() => {});
-      return this.#settle(found, 'Its virtual machine monitor ended while the server was not running.');
+      return this.#settle(
+        found,
+        'Its virtual machine monitor ended, or did not answer any more, while the server was not running.',
+      );
     }
     const resident = await this.#resident(record, newest);
     resident.adopt({ machine, slot }, entry.orderGeneration);
@@ -148,14 +156,19 @@ export class Recovery {
     const paths = vmPaths(layout, microvmId);
     const snapshot = newest > 0 ? { snapshot: paths.snapshot(newest) } : {};
     const where = { runDirectory: paths.run, image: join(layout.images, buildId), disks: paths.disks, ...snapshot };
-    try {
-      return await driver.adopt({ ...where, ...(slot ? { wire: slot } : {}), signal });
-    } catch (error) {
-      log.error('microvm_not_adopted', { microvmId, why: describe(error) });
-      this.#keep.delete(paths.run);
-      await this.#sweep();
-      return undefined;
+    const order = { ...where, ...(slot ? { wire: slot } : {}), signal };
+    for (let attempt = 1; attempt <= adoptionAttempts; attempt++) {
+      try {
+        return await driver.adopt(order);
+      } catch (error) {
+        // It lives, and what was in the way may pass.
+        log.error('microvm_not_adopted', { microvmId, attempt, why: describe(error) });
+        await pause(attempt * adoptionPauseMs, signal).catch(() => {});
+      }
     }
+    this.#keep.delete(paths.run);
+    await this.#sweep();
+    return undefined;
   }
 
   /** Nothing of it runs. `lost`: why that is so although it ran or was about to. */

@@ -31,7 +31,7 @@ function hostileAgent(): Agent {
     say: (value) => void port.write(`${JSON.stringify(value)}\n`),
   };
   client.on('broken', (why) => agent.broken.push(why));
-  client.on('exited', (exit) => agent.exits.push(exit));
+  void client.exited.then((exit) => agent.exits.push(exit));
   port.on('error', () => {});
   port.on('data', (bytes: Buffer) => {
     for (const line of bytes.toString().split('\n')) if (line) agent.asked.push(JSON.parse(line));

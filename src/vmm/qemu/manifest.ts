@@ -10,7 +10,7 @@ const formatNumber = 1;
 /** Larger disk layers are not hashed on every load (it would cost more than the wake); their size is checked. */
 const hashOnLoadBytes = 64 << 20;
 
-const fileRecord = z.object({
+export const fileRecord = z.object({
   name: z.string().regex(/^[a-z0-9.-]{1,64}$/),
   bytes: z.number().int().nonnegative(),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),

@@ -28,11 +28,15 @@ export interface MachineParts {
   guest: GuestClient;
   stages: Record<string, number>;
   repaired: string[];
+  /** It was found waiting for space on the host's disk. */
+  stalled?: boolean | undefined;
   onConsole: ((text: Buffer) => void) | undefined;
   imageSaver: (() => Saver & { sizes(): Omit<ImageSizes, 'stages'> }) | undefined;
   suspendSaver: ((directory: string) => Saver & { bytes(): Promise<number> }) | undefined;
   /** Gives back what the VM held on this host; called once when the process is gone. */
   release: () => Promise<void>;
+  /** Gives back only what this server holds for it: the VM is left to a later one. */
+  forget?: () => void;
 }
 
 export class QemuMachine implements Machine {
@@ -48,6 +52,7 @@ export class QemuMachine implements Machine {
   /** Whether the latest save came to a whole snapshot. */
   #committed: Promise<boolean> | undefined;
   #gone = false;
+  #left = false;
 
   constructor(parts: MachineParts) {
     this.#parts = parts;
@@ -62,8 +67,8 @@ export class QemuMachine implements Machine {
       });
     }
     process.qmp.on('event', (name, data) => this.#onEvent(name, data));
-    this.#stall = new DiskStall(process.qmp, () => !this.#saving);
-    parts.guest.on('exited', ({ exitCode, signal }) => {
+    this.#stall = new DiskStall(process.qmp, () => !this.#saving, { stalled: parts.stalled === true });
+    void parts.guest.exited.then(({ exitCode, signal }) => {
       const how = signal ? `Signal: ${signal}` : `Exit Code: ${exitCode ?? 0}`;
       const end = { cause: 'application_exited', what: `Container Stopped with ${how}` } as const;
       this.#endBecause({ ...end, ...(exitCode === undefined ? {} : { exitCode }) });
@@ -98,12 +103,20 @@ export class QemuMachine implements Machine {
     await this.ended;
   }
 
-  leave(): Promise<void> {
-    return this.kill();
+  async leave(): Promise<void> {
+    if (!this.#parts.suspendSaver) throw new Fault('internal', { what: 'Only a VM that was restored can be left.' });
+    if (this.#saving || this.#cause)
+      throw new Fault('conflict', { what: 'The VM is on its way to sleep or to its end.' });
+    this.#left = true;
+    this.#stall.close();
+    this.#parts.process.leave();
+    this.#parts.guest.close();
+    this.#parts.forget?.();
   }
 
   onStall(listener: (stalled: boolean) => void): void {
     this.#stall.on('change', listener);
+    if (this.#stall.stalled) listener(true);
   }
 
   async statistics(): Promise<ProcessStatistics> {
@@ -186,6 +199,7 @@ export class QemuMachine implements Machine {
   }
 
   async #finish(exit: VmmExit): Promise<MachineEnd> {
+    if (this.#left) return new Promise(() => {});
     this.#gone = true;
     this.#stall.close();
     this.#parts.guest.close();
@@ -193,15 +207,15 @@ export class QemuMachine implements Machine {
     // The image's memory stays open while a snapshot is compared with it; and a VMM that dies when its snapshot is whole was asleep.
     if (await this.#committed) this.#cause ??= putToSleep;
     await this.#parts.release();
-    const { outOfMemory } = exit;
-    const how = exit.signal ? `signal ${exit.signal}` : `exit code ${exit.exitCode}`;
-    const said = exit.errors.trim();
-    const died = {
-      cause: 'vmm_died',
-      what: outOfMemory
-        ? 'The virtual machine monitor used more memory than its limit on the host.'
-        : `The virtual machine monitor ended with ${how}${said ? `: ${said}` : '.'}`,
-    } as const;
-    return { ...(this.#cause ?? died), consoleTail: this.#tail.text() };
+    return { ...(this.#cause ?? { cause: 'vmm_died', what: howItDied(exit) }), consoleTail: this.#tail.text() };
   }
+}
+
+function howItDied({ exitCode, signal, errors, outOfMemory }: VmmExit): string {
+  if (outOfMemory) return 'The virtual machine monitor used more memory than its limit on the host.';
+  if (signal === undefined && exitCode === undefined)
+    return 'The virtual machine monitor ended; an earlier server had started it, so how it ended is unknown.';
+  const said = errors.trim();
+  const how = signal ? `signal ${signal}` : `exit code ${exitCode}`;
+  return `The virtual machine monitor ended with ${how}${said ? `: ${said}` : '.'}`;
 }
