@@ -23,6 +23,9 @@ export type ThingKind =
   /** The run directory of a VM, with its VMM and its cgroup where they are left. */
   | 'vmm';
 
+/** What is younger may be something that is just being made or removed: it is no orphan. */
+export const graceMs = 60_000;
+
 export interface HostThing {
   kind: ThingKind;
   /** `KIND:NAME`; the same as long as it exists. */

@@ -1,5 +1,5 @@
 // What has no owner is found, whatever side it is on; what is in use never is; and reaping removes exactly that.
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -9,6 +9,7 @@ import { suspendMicrovm } from '../../src/app/operations/suspend-microvm.ts';
 import { terminateMicrovm } from '../../src/app/operations/terminate-microvm.ts';
 import { caller, demoArn } from '../../src/app/testing/test-app.ts';
 import { findMicrovm } from '../../src/store/microvms.ts';
+import { createFakeDriver } from '../../src/vmm/fake/fake-driver.ts';
 import { type GarbageRig, garbageRig } from './garbage-rig.ts';
 
 const hour = 3_600_000;
@@ -147,6 +148,22 @@ test('a slot without a VM', async () => {
     { done: false, why: 'In use: a VM is wired to it.' },
   ]);
   expect(rig.slots.standing.has(40)).toBe(false);
+});
+
+test('a VMM that a killed server left, and that nobody took over', async () => {
+  const { rig, running } = await busyRig();
+  await using _ = rig;
+  const killed = createFakeDriver();
+  const image = await mkdtemp(join(rig.directory, 'image-'));
+  const runDirectory = join(rig.layout.run, 'stranger');
+  await killed.boot({ runDirectory, image, size: { memoryMib: 512, vcpus: 1 }, rootDisk: '' });
+  await killed.crash();
+  const { orphans } = await rig.survey();
+  expect(orphans).toMatchObject([{ id: 'vmm:stranger', holdsState: false, where: expect.stringContaining('process') }]);
+  const { reaped } = await reapOrphans(rig.context, { all: true });
+  expect(reaped).toMatchObject([{ id: 'vmm:stranger', done: true }]);
+  expect(await createFakeDriver().sweep(rig.layout.run, new Set(), { dryRun: true })).toEqual([]);
+  expect((await findMicrovm(rig.store.db, running))?.state).toBe('RUNNING');
 });
 
 test('a record whose MicroVM is gone ends with a reason, a version whose files are gone is launched no more', async () => {

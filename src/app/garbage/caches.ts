@@ -1,7 +1,7 @@
 // Caches that can be made again, where nothing will ask for them soon.
+import { graceMs } from '../../contract/inventory.ts';
 import type { AppContext } from '../context.ts';
 import type { Survey } from './find-orphans.ts';
-import { graceMs } from './orphan.ts';
 import { discardOne, type Planned } from './piece.ts';
 
 export function collectableCaches(app: AppContext, { things, books }: Survey): Planned[] {

@@ -1,10 +1,10 @@
 // The inventory of both sides. A record without its thing is an orphan like a thing without its record.
-import type { HostThing } from '../../contract/inventory.ts';
+import { graceMs, type HostThing } from '../../contract/inventory.ts';
 import { type ExpectedBuild, knownMicrovms, readExpected } from '../../store/survey.ts';
 import type { MicrovmRow } from '../../store/tables.ts';
 import type { AppContext } from '../context.ts';
 import { type Books, judge } from './judge.ts';
-import { graceMs, type Orphan } from './orphan.ts';
+import type { Orphan } from './orphan.ts';
 
 export interface Survey {
   things: HostThing[];

@@ -1,7 +1,7 @@
 // Which things of a host nobody owns, and what reaping them does. What the host itself needs is never one of them.
-import type { HostThing, ThingKind } from '../../contract/inventory.ts';
+import { graceMs, type HostThing, type ThingKind } from '../../contract/inventory.ts';
 import type { Expected } from '../../store/survey.ts';
-import { graceMs, type Orphan } from './orphan.ts';
+import type { Orphan } from './orphan.ts';
 
 /** What the rows say, and which MicroVMs they know beside those that live. */
 export interface Books extends Expected {

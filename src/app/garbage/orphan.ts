@@ -21,6 +21,3 @@ export interface Orphan {
   buildId?: string;
   account?: string;
 }
-
-/** What is younger may be something that is just being made or removed. */
-export const graceMs = 60_000;

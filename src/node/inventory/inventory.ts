@@ -1,6 +1,6 @@
 // Everything on this host that is ours, and what uses it: from its files, its network and its processes, not from memory alone.
 import { basename, join } from 'node:path';
-import type { HostThing } from '../../contract/inventory.ts';
+import { graceMs, type HostThing } from '../../contract/inventory.ts';
 import { asideThings, buildThings } from './build-things.ts';
 import { thingAt, thingsIn } from './measure.ts';
 import { inUse, microvmThings } from './microvm-things.ts';
@@ -37,7 +37,8 @@ async function vmmThings(sources: InventorySources): Promise<HostThing[]> {
     const name = basename(runDirectory);
     const found = await thingAt(sources, 'vmm', name, runDirectory);
     const where = pid === undefined ? runDirectory : `${runDirectory} (process ${pid})`;
-    return { ...(found ?? { kind: 'vmm' as const, id: `vmm:${name}`, bytes: 0, ageMs: 0 }), where };
+    // Without a directory there is nothing to tell its age by. But the driver knows that it is not being started.
+    return { ...(found ?? { kind: 'vmm' as const, id: `vmm:${name}`, bytes: 0, ageMs: graceMs }), where };
   });
   return [...used, ...(await Promise.all(swept))];
 }
