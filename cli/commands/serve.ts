@@ -10,6 +10,7 @@ import { createLog } from '../../src/lib/log.ts';
 import { choiceOption, defineCommand, numberOption, portOption } from '../command.ts';
 import { dataDirectory, dataFlag } from '../data-directory.ts';
 import { explain } from '../explain.ts';
+import { lifecycleFlags, lifecycleFrom, lifecycleOptions } from '../lifecycle-options.ts';
 import { chooseGatewayPort, notBindable, whyNotBindable } from '../ports.ts';
 import { readServerFile, type ServerFacts } from '../server-file.ts';
 import { fired, listenForStop } from '../stop-signals.ts';
@@ -49,6 +50,7 @@ const schema = z.object({
   lostVms: choiceOption(['end', 'restore']).default('end'),
   keepVms: z.boolean().default(false),
   tokenKeyHours: numberOption(1, 87_600).default(720),
+  ...lifecycleOptions,
   accessLog: z.string().min(1, 'must name a file, or be - or off').default('off'),
   metricsPort: portOption.optional(),
   scrubDays: numberOption(0, 3_650).optional(),
@@ -137,6 +139,7 @@ GET /waterbear/v1/info shows those in force.`,
       flags: '--token-key-hours <n>',
       text: 'age at which the key of endpoint tokens is replaced; tokens stay valid (default: 720)',
     },
+    ...lifecycleFlags,
     {
       flags: '--access-log <file>',
       text: 'a line of JSON for every request to a MicroVM; - is standard output (default: off). SIGHUP opens it anew',
@@ -230,6 +233,7 @@ async function settingsFrom(options: ServeOptions, around: Surroundings): Promis
     ...observationFrom(options),
     ...scrubbingFrom(options),
     ...capacityFrom(options),
+    ...lifecycleFrom(options),
   });
 }
 

@@ -16,6 +16,8 @@ export async function fetchArchive(app: AppContext, account: string, uri: string
     const { owner } = await app.objects.headBucket(bucket);
     if (owner !== account) throw refused('S3_ACCESS_DENIED', `Bucket ${bucket} belongs to another account.`);
     await makeDirectory(dirname(path));
+    // What an earlier attempt at this build, of a server that was killed, has left.
+    await remove(path);
     const { info, body } = await app.objects.get(bucket, key);
     const limit = app.settings.maxArchiveBytes;
     if (info.bytes > limit) {

@@ -6,6 +6,7 @@ import type { Clock, Timer } from '../lib/clock.ts';
 import { moveIntoPlace, remove } from '../lib/durable-file.ts';
 import { describe, Fault } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
+import { isMissing } from '../lib/read-file.ts';
 
 const firstPauseMs = 1000;
 const longestPauseMs = 300_000;
@@ -54,7 +55,7 @@ export class Cleaning {
     try {
       await moveIntoPlace(path, aside);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+      if (isMissing(error)) return;
       throw error;
     }
     await this.attempt(aside, () => remove(aside));

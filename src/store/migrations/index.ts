@@ -6,6 +6,7 @@ import { createConnectorTables } from './connectors.ts';
 import { createServerSecrets } from './cursors.ts';
 import { allowDeletion } from './deletion.ts';
 import { createImageTables } from './images.ts';
+import { letUsageOutliveMicrovms } from './lasting-usage.ts';
 import { addLeases } from './leases.ts';
 import { chainUsage } from './ledger.ts';
 import { createIdempotencyTable, createMicrovmTables, createUsageTables } from './microvms.ts';
@@ -22,4 +23,5 @@ export const migrations: Record<string, Migration> = {
   '009-leases': { up: addLeases },
   '010-build-attempts': { up: addBuildAttempts },
   '011-ledger': { up: chainUsage },
+  '020-lasting-usage': { up: letUsageOutliveMicrovms },
 };
