@@ -23,7 +23,8 @@ import { gatewayDefaults } from './gateway/settings.ts';
 import { createGatewayThreads } from './gateway/threads/gateway-threads.ts';
 import { createTokens } from './gateway/token.ts';
 import { type Clock, systemClock } from './lib/clock.ts';
-import { makeDirectory, removeAsides, writeDurably } from './lib/durable-file.ts';
+import { keepReserve } from './lib/disk-reserve.ts';
+import { makeDirectory, remove, removeAsides, writeDurably } from './lib/durable-file.ts';
 import { describe } from './lib/errors.ts';
 import { requireLineFile } from './lib/line-file.ts';
 import type { Log } from './lib/log.ts';
@@ -74,8 +75,10 @@ async function start(
 ): Promise<RunningServer> {
   const { dataDirectory: data, region } = settings;
   const at = (...names: string[]): string => join(data, ...names);
-  for (const directory of [data, at('keys'), at('archives')]) await makeDirectory(directory);
+  for (const directory of [data, at('keys')]) await makeDirectory(directory);
   stack.use(lockDirectory(data));
+  // What a start writes has room, and what is half-made goes.
+  for (const leftover of [at('disk-reserve'), at('archives')]) await remove(leftover);
   for (const directory of [data, at('keys')]) await removeAsides(directory);
   const store = stack.use(await openStore(at('waterbear.db')));
   const key = await firstAccessKey(store.db, settings, clock);
@@ -123,12 +126,18 @@ async function start(
   const { accessKeyId, secret: secretAccessKey } = key;
   const facts = { apiUrl, s3Url: apiUrl, caFile, region, gatewayPort, ...(metricsPort ? { metricsPort } : {}) };
   await writeDurably(at('server.json'), JSON.stringify({ ...facts, accessKeyId, secretAccessKey, pid: process.pid }));
+  await keepReserve(at('disk-reserve')).catch((error: unknown) =>
+    log.error('no_disk_reserve', { why: describe(error) }),
+  );
   log.info('server_started', { ...facts, ...node.info() });
   const close = once(async () => {
-    await tasks.stop();
-    await control.close();
-    await app.suspendAll(settings.shutdownMs);
-    await stack.disposeAsync();
+    try {
+      await tasks.stop();
+      await control.close();
+      await app.suspendAll(settings.shutdownMs);
+    } finally {
+      await stack.disposeAsync();
+    }
     log.info('server_stopped');
   });
   const reopenLogs = (): void => gateway.reopenLog();

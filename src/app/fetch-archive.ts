@@ -15,13 +15,13 @@ export async function fetchArchive(app: AppContext, account: string, uri: string
   try {
     const { owner } = await app.objects.headBucket(bucket);
     if (owner !== account) throw refused('S3_ACCESS_DENIED', `Bucket ${bucket} belongs to another account.`);
+    await makeDirectory(dirname(path));
     const { info, body } = await app.objects.get(bucket, key);
     const limit = app.settings.maxArchiveBytes;
     if (info.bytes > limit) {
       body.destroy();
       throw refused('S3_INVALID_OBJECT', `${uri} has ${info.bytes} bytes; the limit is ${limit}.`);
     }
-    await makeDirectory(dirname(path));
     // A copy for this build alone, and gone with it: a crash may lose it.
     const options = { maxBytes: limit, what: uri, sync: false, signal: app.closing };
     await writeStream(path, body, options);

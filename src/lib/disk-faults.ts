@@ -31,7 +31,9 @@ export function failIfTold(operation: FileOperation, path: string): void {
 }
 
 const fullCodes = ['ENOSPC', 'EDQUOT', 'SQLITE_FULL'];
-const failedCodes = ['EIO', 'EROFS', 'ENXIO', 'ENODEV', 'SQLITE_READONLY', 'SQLITE_CORRUPT', 'SQLITE_NOTADB'];
+const failedCodes = ['EIO', 'EROFS', 'ENXIO', 'ENODEV', 'SQLITE_CORRUPT', 'SQLITE_NOTADB'];
+/** With what SQLite adds, e.g. `SQLITE_IOERR_FSYNC`. */
+const failedKinds = ['SQLITE_IOERR', 'SQLITE_READONLY'];
 
 /** `disk_full` or `disk_failed` for an error that says so; any other error as it is. */
 export function diskFault(error: unknown, path: string): unknown {
@@ -40,7 +42,7 @@ export function diskFault(error: unknown, path: string): unknown {
   // Two components say which file it is; the rest is the host's own business.
   const file = join(basename(dirname(path)), basename(path));
   if (fullCodes.includes(code)) return new Fault('disk_full', { file, path }, error);
-  if (failedCodes.includes(code) || code.startsWith('SQLITE_IOERR'))
+  if (failedCodes.includes(code) || failedKinds.some((kind) => code.startsWith(kind)))
     return new Fault('disk_failed', { file, path, why: code }, error);
   return error;
 }

@@ -190,16 +190,19 @@ export async function appendText(path: string, text: string): Promise<void> {
 }
 
 /**
- * Renames a file or directory whose content is synced to a name that is free, and makes that durable. When it rejects, `to` is not there and `from` is, unless the
- * disk has failed so far that this cannot be undone.
+ * Renames a file or directory whose content is synced to a name that is free, and makes that durable. When it rejects, `to` is not there and `from` is: whoever
+ * starts after a crash takes the name for the deed. Where that cannot be undone either, the name counts.
  */
 export async function moveIntoPlace(from: string, to: string): Promise<void> {
   await step('rename', to, () => rename(from, to));
   try {
     for (const directory of new Set([dirname(to), dirname(from)])) await syncPath(directory);
   } catch (error) {
-    await rename(to, from).catch(() => {});
-    throw error;
+    const undone = await rename(to, from).then(
+      () => true,
+      () => false,
+    );
+    if (undone) throw error;
   }
 }
 

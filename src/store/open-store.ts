@@ -2,12 +2,14 @@
 import { chmodSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
-import { CamelCasePlugin, Kysely, SqliteDialect } from 'kysely';
+import { CamelCasePlugin, Kysely } from 'kysely';
 import { makeDirectory, syncPath } from '../lib/durable-file.ts';
 import { Fault } from '../lib/errors.ts';
 import { structureProblems } from './check-database.ts';
+import { DurableDialect } from './dialect.ts';
 import { migrate } from './migrate.ts';
 import { asOpenFault } from './open-faults.ts';
+import { keepSpace } from './space-reserve.ts';
 import type { Database, Tables } from './tables.ts';
 
 export interface Store extends AsyncDisposable {
@@ -28,10 +30,11 @@ export async function openStore(path: string): Promise<Store> {
     if (path !== ':memory:') await makeDirectory(dirname(path));
     sqlite = openDatabase(path);
     const db = new Kysely<Tables>({
-      dialect: new SqliteDialect({ database: sqlite }),
+      dialect: new DurableDialect(sqlite),
       plugins: [new CamelCasePlugin()],
     });
     await migrate(sqlite, db, path);
+    if (path !== ':memory:') keepSpace(sqlite);
     // SQLite syncs what is in its files; that they are there is ours.
     if (path !== ':memory:') await syncPath(dirname(path));
     const close = (): Promise<void> => db.destroy();
