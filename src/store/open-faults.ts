@@ -1,14 +1,16 @@
 // What SQLite says when a database cannot be opened, in words for whoever has to do something about it.
-import SqliteDatabase from 'better-sqlite3';
 import { diskFault } from '../lib/disk-faults.ts';
 import { describe, Fault, isFault } from '../lib/errors.ts';
 
+const damage = /^SQLITE_(CORRUPT|NOTADB)/;
+
 /** A Fault stays as it is; what is neither SQLite's nor the system's becomes `internal`. */
 export function asOpenFault(path: string, error: unknown): Fault {
-  if (isFault(error)) return error;
-  const code = error instanceof SqliteDatabase.SqliteError ? error.code : ((error as NodeJS.ErrnoException).code ?? '');
+  const found = isFault(error, 'disk_failed') ? String(error.facts.why) : '';
+  if (isFault(error) && !damage.test(found)) return error;
+  const code = found || ((error as NodeJS.ErrnoException).code ?? '');
   const why = describe(error);
-  if (/^SQLITE_(CORRUPT|NOTADB)/.test(code)) return new Fault('database_damaged', { file: path, why }, error);
+  if (damage.test(code)) return new Fault('database_damaged', { file: path, why }, error);
   if (/^(SQLITE_(READONLY|CANTOPEN|PERM)|EACCES|EPERM|EROFS|EISDIR)/.test(code)) {
     const facts = {
       what: `Opening the database ${path}`,
