@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { projectZip } from '../support/real-node.ts';
 import { askBuild, buildEnd, newImage, terminate } from './acts.ts';
 import { checkEnd } from './end-check.ts';
+import { Findings } from './findings.ts';
 import { mayBe } from './ledger.ts';
 import { openFault } from './open-fault.ts';
 import { type Fault, makePlan, type Target } from './plan.ts';
@@ -33,31 +34,44 @@ export interface ChaosOptions {
 
 const buildMs = 600_000;
 
-/** Resolves with what was found. Rejects when the run itself cannot go on, with what was found so far in the message. */
+/** Resolves with what was found, in a run that could not go on, too. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
-  const { seed, vms, say } = options;
+  const findings = new Findings();
+  const tally = new Tally(options, findings);
+  await withServer(options, findings, async (tools) => {
+    for (const round of makePlan(options)) {
+      findings.round = round.number + 1;
+      options.say(tally.line(round, await playRound(tools, round)));
+    }
+    await finish(tools);
+  });
+  return tally.report();
+}
+
+/** Starts a server, builds an image, has `play` do what it likes with it, and takes everything away again. */
+export async function withServer(
+  options: ChaosOptions,
+  findings: Findings,
+  play: (tools: RoundTools) => Promise<void>,
+): Promise<void> {
+  const { seed, vms, say, lostVms } = options;
   const scratch = await mkdtemp(join(tmpdir(), 'waterbear-chaos-'));
   const fault = await openFault(options.fault, scratch, seed);
   const data = join(fault.directory ?? scratch, 'data');
   await mkdir(data);
   const place = { data, log: join(scratch, 'server.log'), ...(await freePorts()) };
   const mayFail = options.fault === 'eio' || options.fault === 'disk-full';
-  const world = new World({ seed, vms, mayFail, clockSteps: options.fault === 'clock', place });
+  const world = new World({ seed, vms, mayFail, clockSteps: options.fault === 'clock', place, findings });
   world.clockOffset = fault.clockOffset ?? world.clockOffset;
   const host = await startHostTicks();
-  const tools: RoundTools = { world, host, fault, lostVms: options.lostVms };
-  const tally = new Tally(options, world.findings);
+  const tools: RoundTools = { world, host, fault, lostVms };
   try {
     await setUp(tools);
     say(`image built; ${vms} MicroVMs, data in ${data}`);
-    for (const round of makePlan(options)) {
-      world.findings.round = round.number + 1;
-      say(tally.line(round, await playRound(tools, round)));
-    }
-    await finish(tools);
+    await play(tools);
   } catch (error) {
     // What stops the run is the worst finding of all.
-    world.findings.add('broken', `the run could not go on: ${error instanceof Error ? error.stack : error}`);
+    findings.add('broken', `the run could not go on: ${error instanceof Error ? error.stack : error}`);
   } finally {
     await host.stop();
     await world.server?.kill('SIGKILL');
@@ -65,7 +79,6 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     await fault.close();
     if (!options.keep) await rm(scratch, { recursive: true, force: true });
   }
-  return tally.report();
 }
 
 /** First start, bucket, image. */
@@ -83,7 +96,7 @@ async function setUp(tools: RoundTools): Promise<void> {
 }
 
 /** Builds that go on end, everything is verified once more and terminated, the server stops in order. */
-async function finish(tools: RoundTools): Promise<void> {
+export async function finish(tools: RoundTools): Promise<void> {
   const { world } = tools;
   for (const image of world.images.filter(({ end, acknowledged }) => end === undefined && acknowledged)) {
     await until(`the build of ${image.name}`, () => buildEnd(world, image), { ms: buildMs, everyMs: 100 });

@@ -2,7 +2,7 @@
 import { LambdaMicrovms } from '@aws-sdk/client-lambda-microvms';
 import { S3 } from '@aws-sdk/client-s3';
 import { pause } from '../../src/lib/deadline.ts';
-import { Findings } from './findings.ts';
+import type { Findings } from './findings.ts';
 import { is, newEntry, type VmEntry } from './ledger.ts';
 import type { ActKind, PlannedAct } from './plan.ts';
 import type { RunningProcess, ServerPlace } from './server-process.ts';
@@ -28,7 +28,7 @@ export const bucket = 'chaos';
 export const baseImage = 'chaos-base';
 
 export class World {
-  readonly findings = new Findings();
+  readonly findings: Findings;
   /** The MicroVM of each place; every launch makes a new one. */
   readonly places: VmEntry[] = [];
   /** Every MicroVM that was ever asked for. */
@@ -54,9 +54,17 @@ export class World {
   isDying = false;
   #lastMark = 0;
 
-  constructor(options: { seed: number; vms: number; mayFail: boolean; clockSteps: boolean; place: ServerPlace }) {
+  constructor(options: {
+    seed: number;
+    vms: number;
+    mayFail: boolean;
+    clockSteps: boolean;
+    place: ServerPlace;
+    findings: Findings;
+  }) {
     this.seed = options.seed;
     this.mayFail = options.mayFail;
+    this.findings = options.findings;
     this.clockSteps = options.clockSteps;
     this.place = options.place;
     for (let i = 0; i < options.vms; i++) this.places.push(newEntry(''));
