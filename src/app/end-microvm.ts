@@ -18,7 +18,7 @@ export async function requestEnd(app: AppContext, vm: LiveMicrovm, stateReason: 
 export async function recordEnd(app: AppContext, vm: LiveMicrovm, stateReason: string): Promise<void> {
   leave(app, vm);
   const row = await changeState(app, vm, ({ state }) =>
-    state === 'TERMINATED' || state === 'TERMINATING' ? undefined : ended(stateReason, app.clock.now()),
+    state === 'TERMINATED' || state === 'TERMINATING' ? undefined : ended(stateReason, app.clock.steady()),
   );
   if (row) await app.node.terminate(row.microvmId);
 }

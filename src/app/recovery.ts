@@ -18,7 +18,7 @@ export async function recoverMicrovms(app: AppContext): Promise<void> {
     const vm = addEndpoint(app, row);
     // Two steps at most: RUNNING becomes SUSPENDED by way of SUSPENDING.
     for (let step = 0; step < 2; step++) {
-      await changeState(app, vm, (now) => correction(now, onHost.get(row.microvmId), app.clock.now()));
+      await changeState(app, vm, (now) => correction(now, onHost.get(row.microvmId), app.clock.steady()));
     }
     onHost.delete(row.microvmId);
     void converge(app, vm);

@@ -1,5 +1,4 @@
 // One host in this process: its images, its MicroVMs, the driver that runs them and the slots they are wired to.
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Builder, buildImage } from '../build/build-image.ts';
 import { readImageRecord } from '../build/image-record.ts';
@@ -12,6 +11,7 @@ import type {
   LaunchReport,
   NodeClient,
 } from '../contract/node-api.ts';
+import { remove } from '../lib/durable-file.ts';
 import { Fault, isFault } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { SlotPool } from '../net/slot.ts';
@@ -79,7 +79,7 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
   }
 
   const removeImage = async (buildId: string): Promise<void> => {
-    await rm(imageDirectory(buildId), { recursive: true, force: true });
+    await remove(imageDirectory(buildId));
     driver.forget(imageDirectory(buildId));
   };
 
@@ -180,7 +180,7 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
 
     async deleteImage(buildId) {
       await removeImage(buildId);
-      await rm(logPath(buildId), { force: true });
+      await remove(logPath(buildId));
     },
 
     async close() {
@@ -189,7 +189,7 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
       const results = await Promise.allSettled([...residents.values()].map((one) => one.kill()));
       await Promise.all(underway);
       for (const result of results) if (result.status === 'rejected' && !isFault(result.reason)) throw result.reason;
-      await rm(layout.run, { recursive: true, force: true });
+      await remove(layout.run);
     },
   };
 }

@@ -1,6 +1,7 @@
 // What a host finds when it starts: sleeping MicroVMs it keeps, half-made ones and leftovers of a server that was killed, which it removes.
-import { mkdir, readdir, readFile, readlink, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, readlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { makeDirectory, remove } from '../lib/durable-file.ts';
 import type { Log } from '../lib/log.ts';
 import { type NodeLayout, vmPaths } from './layout.ts';
 import { newestGeneration, readRecord, type VmRecord } from './vm-record.ts';
@@ -13,12 +14,11 @@ export interface Sleeper {
 /** Ends VMMs of an earlier server on this data directory, removes what is half-made, returns what sleeps. */
 export async function recover(layout: NodeLayout, log: Log): Promise<Sleeper[]> {
   await endLeftoverProcesses(layout, log);
-  await rm(layout.run, { recursive: true, force: true });
-  for (const directory of [layout.images, layout.logs, layout.vms])
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+  await remove(layout.run);
+  for (const directory of [layout.images, layout.logs, layout.vms]) await makeDirectory(directory);
   await mkdir(layout.run, { recursive: true, mode: 0o711 });
   for (const name of await readdir(layout.images)) {
-    if (/\.(new|work)$/.test(name)) await rm(join(layout.images, name), { recursive: true, force: true });
+    if (/\.(new|work)$/.test(name)) await remove(join(layout.images, name));
   }
   const sleepers: Sleeper[] = [];
   for (const microvmId of await readdir(layout.vms)) {
@@ -30,7 +30,7 @@ export async function recover(layout: NodeLayout, log: Log): Promise<Sleeper[]> 
       sleepers.push({ record, generation });
     } else {
       log.warn('removed_half_made_microvm', { microvmId });
-      await rm(directory, { recursive: true, force: true });
+      await remove(directory);
     }
   }
   return sleepers;
@@ -39,8 +39,7 @@ export async function recover(layout: NodeLayout, log: Log): Promise<Sleeper[]> 
 async function removeOlder(directory: string, generation: number): Promise<void> {
   for (const name of await readdir(directory)) {
     const older = /^sleep-(\d+)$/.exec(name);
-    if (name.endsWith('.new') || (older && Number(older[1]) < generation))
-      await rm(join(directory, name), { recursive: true, force: true });
+    if (name.endsWith('.new') || (older && Number(older[1]) < generation)) await remove(join(directory, name));
   }
 }
 

@@ -1,7 +1,7 @@
 // One MicroVM of this host, awake or asleep, and the steps that change which. Steps of one MicroVM never overlap: the control plane asks one at a time,
 // and `busy` refuses what would.
-import { rm } from 'node:fs/promises';
 import type { EndReason, LaunchReport, NodeStatistics, RelayAddress, SuspendReport } from '../contract/node-api.ts';
+import { remove } from '../lib/durable-file.ts';
 import { describe, Fault } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { type Stopwatch, startStopwatch } from '../lib/stopwatch.ts';
@@ -183,7 +183,7 @@ export class Resident {
 
   async remove(): Promise<void> {
     await this.#snapshots.rest();
-    await rm(vmPaths(this.#tools.layout, this.record.microvmId).directory, { recursive: true, force: true });
+    await remove(vmPaths(this.#tools.layout, this.record.microvmId).directory);
   }
 
   #running(): Awake {

@@ -1,7 +1,7 @@
 // What the host writes down about a MicroVM before it makes anything for it, so that a start after a crash knows what it finds.
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { writeDurably } from '../lib/durable-file.ts';
+import { makeDirectory, writeDurably } from '../lib/durable-file.ts';
 import { newFreshness } from '../vmm/freshness.ts';
 import { type NodeLayout, vmPaths } from './layout.ts';
 
@@ -23,7 +23,7 @@ export function newRecord(microvmId: string, buildId: string, account: string): 
 
 export async function writeRecord(layout: NodeLayout, record: VmRecord): Promise<void> {
   const paths = vmPaths(layout, record.microvmId);
-  await mkdir(paths.disks, { recursive: true, mode: 0o700 });
+  await makeDirectory(paths.disks);
   await writeDurably(paths.record, JSON.stringify(record));
 }
 

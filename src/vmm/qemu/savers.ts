@@ -1,8 +1,8 @@
 // What is written when a VM becomes an image, and when it falls asleep. Files first, synced; the manifest last; then the rename.
 import { constants } from 'node:fs';
-import { chmod, chown, mkdir, open, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { open, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { syncPath } from '../../lib/durable-file.ts';
+import { freshDirectory, moveIntoPlace, reclaim, remove, syncPath, writeNew } from '../../lib/durable-file.ts';
 import { Fault } from '../../lib/errors.ts';
 import type { Stopwatch } from '../../lib/stopwatch.ts';
 import type { ImageSizes } from '../driver.ts';
@@ -20,18 +20,12 @@ const savedState = 'saved-state';
 /** Some hundred KiB are usual. */
 const maxStateBytes = 8 << 20;
 
-/** What a VM wrote belongs to nobody but us once it is part of a snapshot. */
-async function protect(path: string): Promise<void> {
-  await chown(path, process.getuid?.() ?? 0, process.getgid?.() ?? 0);
-  await chmod(path, 0o600);
-}
-
 /** Device state without memory; QEMU may write only in its scratch directory, so it is copied from there. */
 async function saveDeviceState(vmm: VmmProcess, runDirectory: string, target: string): Promise<void> {
   const seen = join(vmm.scratch, savedState);
   await rm(seen, { force: true });
   await vmm.qmp.execute('xen-save-devices-state', { filename: join(runDirectory, savedState), live: false });
-  await writeFile(target, await readUntrusted(seen), { mode: 0o600 });
+  await writeNew(target, await readUntrusted(seen));
   await rm(seen);
 }
 
@@ -84,7 +78,7 @@ export function imageSaver(parts: ImageParts): Saver & { sizes(): Omit<ImageSize
       const files: FileRecord[] = [await recordFile(directory, imageFiles.memory, written)];
       for (const name of [imageFiles.state, ...disks]) files.push(await recordFile(directory, name));
       for (const file of files) {
-        await protect(path(file.name));
+        await reclaim(path(file.name));
         await syncPath(path(file.name));
       }
       const { engine, guest, memoryMib, vcpus } = parts;
@@ -103,7 +97,7 @@ export function imageSaver(parts: ImageParts): Saver & { sizes(): Omit<ImageSize
       stopwatch.lap('files');
     },
     abandon: async () => {
-      for (const name of Object.values(imageFiles)) await rm(path(name), { force: true });
+      for (const name of Object.values(imageFiles)) await remove(path(name));
     },
   };
 }
@@ -127,8 +121,7 @@ export function suspendSaver(parts: SuspendParts): Saver & { bytes(): Promise<nu
   return {
     bytes: async () => (await diskUsage(directory)) + (await diskUsage(parts.disks)),
     capture: async (process, stopwatch) => {
-      await rm(aside, { recursive: true, force: true });
-      await mkdir(aside, { mode: 0o700 });
+      await freshDirectory(aside);
       const { name, bytes, fd } = image.memory;
       const pages = changedPages(process.pid, name, bytes, fd);
       // QEMU writes its devices while we read its memory. Both must have come to rest before a failure is dealt with.
@@ -146,7 +139,7 @@ export function suspendSaver(parts: SuspendParts): Saver & { bytes(): Promise<nu
       stopwatch.lap('sync');
     },
     complete: (gone, stopwatch) => completeSuspend(parts, aside, memory, gone, stopwatch),
-    abandon: () => rm(aside, { recursive: true, force: true }),
+    abandon: () => remove(aside),
   };
 }
 
@@ -166,8 +159,8 @@ async function completeSuspend(
   await gone;
   stopwatch.lap('end');
   await writeManifest(aside, { ...what, files, layers: top ? [...parts.lowerLayers, top] : [] });
-  await rename(aside, parts.directory);
-  await Promise.all([dirname(parts.directory), ...(topLayer ? [disks] : [])].map(syncPath));
+  if (topLayer) await syncPath(disks);
+  await moveIntoPlace(aside, parts.directory);
   stopwatch.lap('commit');
 }
 
@@ -181,7 +174,7 @@ async function settledLayer(disks: string, name: string, gone: Promise<void>): P
     const { size, mtimeNs } = await stat(path, { bigint: true });
     return `${size} ${mtimeNs}`;
   };
-  await protect(path);
+  await reclaim(path);
   const before = await look();
   const record = await recordFile(disks, name);
   await gone;
