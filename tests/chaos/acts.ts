@@ -166,6 +166,7 @@ export async function imageGone(world: World, image: ImageEntry): Promise<true |
 
 async function collectGarbage(world: World): Promise<void> {
   const { facts } = world.running;
+  await world.steady();
   await askServer(facts, '/waterbear/v1/gc', { dryRun: false }, Date.now() + world.clockOffset());
 }
 

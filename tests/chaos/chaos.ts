@@ -55,8 +55,15 @@ const target: Target = choice('target', values.target, targets);
 const seed = number('seed', values.seed ?? String(Date.now() % 1_000_000), 0);
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 say(`seed ${seed}`);
+const stop = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(name, () => {
+    say('Ending after this round; a second signal ends at once, and what runs then is left.');
+    stop.abort(new Error(name));
+  });
+}
 const report = await runChaos({
-  ...{ seed, target, keep: values.keep, say },
+  ...{ seed, target, keep: values.keep, say, signal: stop.signal },
   ...(fault ? { fault } : {}),
   kills: number('kills', values.kills, 1),
   vms: number('vms', values.vms, 4),

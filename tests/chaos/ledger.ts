@@ -23,16 +23,20 @@ export interface VmEntry {
   sleeps: number;
   /** An act was under way when somebody was killed: its time may have stood still. */
   disturbed: boolean;
+  /** Its end has been verified. */
+  closed: boolean;
+  /** It has been seen running or asleep once. */
+  proven: boolean;
   /** It may have gone back to its last sleep. */
   rolledBack: boolean;
-  /** Of the guest, when it was last asked before the kill. */
+  /** Of the guest, when it was last asked; undefined once it was put to sleep. */
   seen?: { hostMs: number; guestMs: number };
 }
 
 export function newEntry(clientToken: string): VmEntry {
   return {
     ...{ clientToken, id: '', endpoint: '', token: {}, mayBe: ['none'], asked: new Set(), answered: new Set() },
-    ...{ sleeps: 0, disturbed: false, rolledBack: false },
+    ...{ sleeps: 0, disturbed: false, closed: false, proven: false, rolledBack: false },
   };
 }
 
@@ -42,6 +46,8 @@ export const is = (entry: VmEntry, place: Place): boolean => entry.mayBe.length 
 /** The act was sent and may have happened. */
 export function asked(entry: VmEntry, goal: Place): void {
   if (!mayBe(entry, goal)) entry.mayBe.push(goal);
+  // Its clocks stand still while it sleeps.
+  if (goal !== 'RUNNING') delete entry.seen;
 }
 
 /** The act was acknowledged: from now on it is either there or on its way. */
@@ -53,6 +59,7 @@ export function acknowledged(entry: VmEntry, goal: Place): void {
 export function seen(entry: VmEntry, place: Place): void {
   // Nobody sends it anything while it is put to sleep: what was answered is in the snapshot.
   if (place === 'SUSPENDED' && !entry.rolledBack) entry.atLastSleep = new Set(entry.answered);
+  entry.proven ||= place !== 'TERMINATED';
   entry.mayBe = [place];
 }
 

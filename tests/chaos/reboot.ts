@@ -3,14 +3,13 @@ import { rm, rmdir } from 'node:fs/promises';
 import { pause } from '../../src/lib/deadline.ts';
 import { run } from '../../src/lib/process.ts';
 import { instanceOf, nodeLayout } from '../../src/node/layout.ts';
-import { type FaultKit, noFault } from './faults.ts';
+import type { FaultKit } from './faults.ts';
 import { lookAround } from './machine.ts';
 import { until } from './world.ts';
 
 export const rebootFault: FaultKit = {
-  ...noFault,
   name: 'reboot',
-  afterKill: (world) => clearMachine(world.place.data),
+  afterKill: clearMachine,
 };
 
 /** Ends and removes whatever this machine has for the data directory's server, which must be dead. Its own files stay. */

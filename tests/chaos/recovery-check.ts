@@ -57,7 +57,7 @@ async function recoverLaunch(world: World, entry: VmEntry): Promise<void> {
 }
 
 async function checkVm(world: World, entry: VmEntry, host: HostTicks, asked: readonly VmEntry[]): Promise<void> {
-  if (is(entry, 'TERMINATED') && entry.seen === undefined) return;
+  if (entry.closed) return;
   const found = await settled(world, entry);
   if (!found) return;
   const { state, stateReason } = found;
@@ -65,7 +65,7 @@ async function checkVm(world: World, entry: VmEntry, host: HostTicks, asked: rea
   if (state === 'TERMINATED') {
     if (!stateReason) lost(world, `${entry.id} is TERMINATED without a reason`);
     await checkSilence(world, entry);
-    delete entry.seen;
+    entry.closed = true;
     return;
   }
   if (asked.includes(entry)) return;
@@ -86,7 +86,7 @@ async function settled(
       async () => {
         const { state, stateReason } = await stateOf(world, entry);
         last = `${state}${stateReason ? ` (${stateReason})` : ''}`;
-        const isThere = allowed.has(state) || (world.mayFail && state === 'RUNNING' && stateReason);
+        const isThere = allowed.has(state) || (world.mayFail && isExcused(entry, state, stateReason));
         if (isThere) return { state: state as Place, stateReason };
         if (state !== 'TERMINATED') return undefined;
         lost(world, `${entry.id} must be ${entry.mayBe.join(' or ')} and is ${last}`);
@@ -99,6 +99,12 @@ async function settled(
     lost(world, `${entry.id} must be ${entry.mayBe.join(' or ')} and ${why}`);
     return undefined;
   }
+}
+
+/** Where acts may fail, an act that was acknowledged may come to nothing and say why; what had lived goes on. */
+function isExcused(entry: VmEntry, state: string | undefined, reason: string | undefined): boolean {
+  if (!reason) return false;
+  return state === 'TERMINATED' ? !entry.proven : state === 'RUNNING' || state === 'SUSPENDED';
 }
 
 /** Asks for its state, which wakes it, and judges that. */

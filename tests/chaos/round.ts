@@ -43,7 +43,7 @@ export async function playRound(tools: RoundTools, round: Round): Promise<RoundR
   const at = (ms: number): Promise<void> => pause(Math.max(0, startedMs + ms - hostMs()));
   const acts = round.acts.map((act) => at(act.atMs).then(() => perform(world, act)));
   const load = [...round.busy.map((place) => keepAsking(world, world.entry(place))), writeSmall(world).catch(() => {})];
-  const faulty = tools.fault.begin(round, at);
+  const faulty = tools.fault.begin?.(round, at);
   await at(round.killAtMs);
   const underway = countActs(world.underway);
   const report = await strike(tools, round);
@@ -52,6 +52,7 @@ export async function playRound(tools: RoundTools, round: Round): Promise<RoundR
   await Promise.all([...acts, ...load, faulty]);
   world.underway.clear();
   const openMs = report.serverDied ? await restart(tools, round) : undefined;
+  await tools.fault.end?.(round);
   const checked = await checkRecovery(world, tools.host);
   await checkLeaks(world);
   const count = (state: 'RUNNING' | 'SUSPENDED' | 'TERMINATED'): number =>
@@ -115,7 +116,7 @@ async function strike(tools: RoundTools, round: Round): Promise<Strike> {
   await world.running.kill('SIGKILL');
   for (const image of world.images) if (image.end === undefined && image.acknowledged) image.interrupted += 1;
   for (const entry of world.places) if (isBusy(world, entry)) entry.disturbed = true;
-  await fault.afterKill(world);
+  await fault.afterKill?.(world.place.data);
   // Whoever kills more than the server strikes every MicroVM.
   if (fault.name === 'reboot') for (const entry of world.places) struck(entry, lostVms, isBusy(world, entry));
   return { victim: fault.name === 'reboot' ? 'host' : 'server', serverDied: true, noticedMs: undefined };
@@ -172,12 +173,12 @@ async function restart(tools: RoundTools, round: Round): Promise<number> {
 export async function startServer({ world, fault, lostVms }: RoundTools, round?: Round): Promise<void> {
   const policy = lostVms === 'restore' ? ['--lost-vms', 'restore'] : [];
   for (let tries = 1; ; tries++) {
-    const args = ['--build-isolation', round?.buildIsolation ?? 'host', ...policy, ...fault.serverArguments(round)];
+    const args = ['--build-isolation', round?.buildIsolation ?? 'host', ...policy, ...(fault.serverArguments ?? [])];
     try {
-      return world.connect(await startProcess(world.place, args, fault.entry));
+      return world.connect(await startProcess(world.place, args, fault.environment));
     } catch (error) {
       if (!world.mayFail || tries === faultyTries) throw error;
-      await fault.afterKill(world);
+      await fault.failedStart?.();
     }
   }
 }

@@ -30,6 +30,8 @@ export interface ChaosOptions {
   /** Leaves the data directory and the server's log behind. */
   keep?: boolean;
   say: (line: string) => void;
+  /** Ends the run before its next round. */
+  signal?: AbortSignal;
 }
 
 const buildMs = 600_000;
@@ -40,6 +42,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const tally = new Tally(options, findings);
   await withServer(options, findings, async (tools) => {
     for (const round of makePlan(options)) {
+      options.signal?.throwIfAborted();
       findings.round = round.number + 1;
       options.say(tally.line(round, await playRound(tools, round)));
     }
@@ -63,6 +66,7 @@ export async function withServer(
   const mayFail = options.fault === 'eio' || options.fault === 'disk-full';
   const world = new World({ seed, vms, mayFail, clockSteps: options.fault === 'clock', place, findings });
   world.clockOffset = fault.clockOffset ?? world.clockOffset;
+  world.steady = fault.steady ?? world.steady;
   const host = await startHostTicks();
   const tools: RoundTools = { world, host, fault, lostVms };
   try {
@@ -76,7 +80,7 @@ export async function withServer(
     await host.stop();
     await world.server?.kill('SIGKILL');
     await clearMachine(data);
-    await fault.close();
+    await fault.close?.();
     if (!options.keep) await rm(scratch, { recursive: true, force: true });
   }
 }

@@ -1,7 +1,7 @@
 // The server that is killed again and again: always on the same ports and the same data directory.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { resolve } from 'node:path';
@@ -48,24 +48,23 @@ export async function freePorts(): Promise<{ apiPort: number; gatewayPort: numbe
 }
 
 /**
- * Starts `waterbear serve`, or `entry` with the same arguments. Resolves as soon as both ports take connections, whatever it does in the background;
+ * Starts `waterbear serve`. Resolves as soon as both ports take connections, whatever it does in the background;
  * rejects when it ends before, or is not there in time: then it is dead.
  */
 export async function startProcess(
   place: ServerPlace,
   more: readonly string[],
-  entry?: string,
+  environment: NodeJS.ProcessEnv = process.env,
 ): Promise<RunningProcess> {
   const { data, apiPort, gatewayPort } = place;
   const ports = ['--api-port', String(apiPort), '--gateway-port', String(gatewayPort)];
   const args = ['--data', data, ...ports, '--accel', 'tcg', '--egress', 'none', '--log', 'warn', ...more];
   const log = openSync(place.log, 'a');
   const startedMs = hostMs();
-  const [command, words] = entry
-    ? [process.execPath, [entry, ...args]]
-    : [`${repository}/bin/waterbear`, ['serve', ...args]];
   // With a channel it ends when we do.
-  const child = spawn(command, words, { stdio: ['ignore', 'ignore', log, 'ipc'] });
+  const stdio = ['ignore', 'ignore', log, 'ipc'] as const;
+  const child = spawn(`${repository}/bin/waterbear`, ['serve', ...args], { stdio: [...stdio], env: environment });
+  closeSync(log);
   const gone = once(child, 'exit').then(([code, signal]) => ({ code, signal }));
   const kill: RunningProcess['kill'] = (signal) => {
     child.kill(signal);

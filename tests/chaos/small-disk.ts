@@ -2,20 +2,15 @@
 import { mkdir, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '../../src/lib/process.ts';
-import { type FaultKit, noFault } from './faults.ts';
+import type { FaultKit } from './faults.ts';
 
 const sizeGib = 6;
 const mib = 1 << 20;
 /** What a filled disk has left, at most. */
 const mostLeftMib = 24;
 
-export interface SmallDisk extends FaultKit {
-  /** Where it is mounted. */
-  readonly directory: string;
-}
-
 /** Makes and mounts it below `scratch`. Only this file system is ever filled. */
-export async function makeSmallDisk(scratch: string): Promise<SmallDisk> {
+export async function makeSmallDisk(scratch: string): Promise<FaultKit> {
   const image = join(scratch, 'disk.img');
   const directory = join(scratch, 'disk');
   await mkdir(directory);
@@ -26,11 +21,10 @@ export async function makeSmallDisk(scratch: string): Promise<SmallDisk> {
   const free = (): Promise<void> => rm(filler, { force: true });
   let rounds = 0;
   return {
-    ...noFault,
     name: 'disk-full',
     directory,
     // What is measured is a disk without room, not the room that admission keeps.
-    serverArguments: () => ['--disk-reserve', '0'],
+    serverArguments: ['--disk-reserve', '0'],
     async begin(round, at) {
       await at(round.fault.atMs);
       const { bavail, bsize } = await statfs(directory);
@@ -38,12 +32,13 @@ export async function makeSmallDisk(scratch: string): Promise<SmallDisk> {
       const bytes = Math.max(mib, bavail * bsize - leftMib * mib);
       await run('fallocate', ['-l', String(bytes), filler]).catch(() => undefined);
     },
-    /** Every second restart finds the disk still full. */
+    /** Every second start finds the disk still full. */
     async afterKill() {
       rounds += 1;
       if (rounds % 2 === 0) await free();
-      else setTimeout(() => void free(), 1_500);
     },
+    failedStart: free,
+    end: free,
     async close() {
       await run('umount', [directory]).catch(() => run('umount', ['-l', directory]));
     },

@@ -46,6 +46,8 @@ export class World {
   /** Milliseconds between the server's clock and ours. */
   clockOffset: () => number = () => 0;
   readonly clockSteps: boolean;
+  /** Resolves when a request may be signed. */
+  steady: () => Promise<void> = async () => {};
   server: RunningProcess | undefined;
   clients: Clients | undefined;
   /** Fires after the kill of a round: what was asked then is in doubt. */
@@ -116,20 +118,21 @@ export class World {
     const clients = { lambda: new LambdaMicrovms(config), s3: new S3({ ...config, forcePathStyle: true }) };
     // They would correct the time that they sign with by the machine's clock, which is not the server's.
     const { lambda, s3 } = clients;
-    const correct = (): void => {
+    const correct = async (): Promise<void> => {
+      await this.steady();
       for (const { config } of [lambda, s3]) config.systemClockOffset = this.clockOffset();
     };
     const step = { step: 'build' } as const;
     lambda.middlewareStack.add(
       (next) => async (args) => {
-        correct();
+        await correct();
         return next(args);
       },
       step,
     );
     s3.middlewareStack.add(
       (next) => async (args) => {
-        correct();
+        await correct();
         return next(args);
       },
       step,
