@@ -114,7 +114,8 @@ export class World {
     if (this.clients) return;
     const { apiUrl, region, accessKeyId, secretAccessKey } = process.facts;
     const credentials = { accessKeyId, secretAccessKey };
-    const config = { endpoint: apiUrl, region, credentials, maxAttempts: 1 };
+    // A kept connection that the server closes for its idleness just then is tried anew, as every client does.
+    const config = { endpoint: apiUrl, region, credentials, maxAttempts: 2 };
     const clients = { lambda: new LambdaMicrovms(config), s3: new S3({ ...config, forcePathStyle: true }) };
     // They would correct the time that they sign with by the machine's clock, which is not the server's.
     const { lambda, s3 } = clients;
