@@ -10,7 +10,7 @@ const guestState = times.extend({
   file: z.array(z.number()),
   pattern: z.string(),
   gaps: z.array(gap),
-  bootId: z.string(),
+  writtenBytes: z.number(),
 });
 
 export type GuestState = z.output<typeof guestState>;

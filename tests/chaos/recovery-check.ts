@@ -112,19 +112,16 @@ async function checkGuest(world: World, entry: VmEntry, host: HostTicks, what: s
   const say = (sentence: string): void => lost(world, `${entry.id}: ${sentence}`);
   try {
     await authorize(world, entry);
-    const askedMs = hostMs();
+    const [askedMs, askedWallMs] = [hostMs(), Date.now() + world.clockOffset()];
     const state = await readState(world.running.ca, entry);
-    const answeredMs = hostMs();
+    const [answeredMs, answeredWallMs] = [hostMs(), Date.now() + world.clockOffset()];
     for (const sentence of judgeGuest(entry, state)) say(sentence);
-    const wasRunning = is(entry, 'RUNNING');
-    if (wasRunning) {
-      for (const sentence of judgeTicks(entry, state, askedMs, host))
-        world.findings.add('broken', `${entry.id}: ${sentence}`);
-    }
-    const offMs = state.wallMs - (Date.now() + world.clockOffset()) + (answeredMs - askedMs);
-    // A guest gets the server's time when it wakes; one that runs on keeps its own.
-    if (!wasRunning && (offMs < -clockLimitMs || offMs > clockLimitMs + (answeredMs - askedMs))) {
-      world.findings.add('broken', `${entry.id}: its clock is ${Math.round(offMs)} ms off after waking`);
+    const broken = (sentence: string): void => world.findings.add('broken', `${entry.id}: ${sentence}`);
+    if (is(entry, 'RUNNING')) {
+      for (const sentence of judgeTicks(entry, state, askedMs, host)) broken(sentence);
+    } else if (state.wallMs < askedWallMs - clockLimitMs || state.wallMs > answeredWallMs + clockLimitMs) {
+      // A guest gets the server's time when it wakes; one that runs on keeps its own.
+      broken(`its clock is ${Math.round(state.wallMs - answeredWallMs)} ms off after waking`);
     }
     entry.seen = { hostMs: answeredMs, guestMs: state.monotonicMs };
     seen(entry, 'RUNNING');

@@ -34,7 +34,7 @@ test('a plan depends on its seed alone, and its kills come at each kind of act',
 });
 
 const guest = (marks: number[], file = marks, pattern = patternAfter(marks)): GuestState => ({
-  ...{ marks, file, pattern, gaps: [], bootId: '', monotonicMs: 0, wallMs: 0, ticks: 0 },
+  ...{ marks, file, pattern, gaps: [], writtenBytes: 0, monotonicMs: 0, wallMs: 0, ticks: 0 },
 });
 
 function withMarks(answered: number[], doubtful: number[] = []) {
