@@ -34,10 +34,10 @@ async function send(ca: string, entry: VmEntry, path: string, body?: string, sig
 /** Sends a mark. From then on it is in doubt until it is answered. */
 export async function addMark(ca: string, entry: VmEntry, mark: number, signal?: AbortSignal): Promise<void> {
   entry.asked.add(mark);
+  const askedMs = hostMs();
   const answer = times.parse(await send(ca, entry, '/mark', String(mark), signal));
   entry.answered.add(mark);
-  // The guest looked at its clock before now: no pause after this looks longer than it was.
-  entry.seen = { hostMs: hostMs(), guestMs: answer.monotonicMs };
+  entry.seen = { askedMs, answeredMs: hostMs(), guestMs: answer.monotonicMs };
 }
 
 export async function readState(ca: string, entry: VmEntry): Promise<GuestState> {

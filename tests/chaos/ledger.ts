@@ -30,7 +30,7 @@ export interface VmEntry {
   /** It may have gone back to its last sleep. */
   rolledBack: boolean;
   /** Of the guest, when it was last asked; undefined once it was put to sleep. */
-  seen?: { hostMs: number; guestMs: number };
+  seen?: { askedMs: number; answeredMs: number; guestMs: number };
 }
 
 export function newEntry(clientToken: string): VmEntry {

@@ -118,12 +118,12 @@ async function checkGuest(world: World, entry: VmEntry, host: HostTicks, what: s
     for (const sentence of judgeGuest(entry, state)) say(sentence);
     const broken = (sentence: string): void => world.findings.add('broken', `${entry.id}: ${sentence}`);
     if (is(entry, 'RUNNING')) {
-      for (const sentence of judgeTicks(entry, state, askedMs, host)) broken(sentence);
+      for (const sentence of judgeTicks(entry, state, { askedMs, answeredMs }, host)) broken(sentence);
     } else if (state.wallMs < askedWallMs - clockLimitMs || state.wallMs > answeredWallMs + clockLimitMs) {
       // A guest gets the server's time when it wakes; one that runs on keeps its own.
       broken(`its clock is ${Math.round(state.wallMs - answeredWallMs)} ms off after waking`);
     }
-    entry.seen = { hostMs: answeredMs, guestMs: state.monotonicMs };
+    entry.seen = { askedMs, answeredMs, guestMs: state.monotonicMs };
     seen(entry, 'RUNNING');
   } catch (error) {
     say(`${what} was not answered: ${error}`);

@@ -96,18 +96,22 @@ test('who is struck ends, unless it slept before and may go back to that; sleepe
 const calm: HostTicks = { worst: () => 100, stop: async () => {} };
 
 test('a gap in the ticks and a clock that stood still are found, and a busy host excuses them', () => {
-  const entry = { ...newEntry(''), seen: { hostMs: 10_000, guestMs: 500 } };
+  const entry = { ...newEntry(''), seen: { askedMs: 9_990, answeredMs: 10_000, guestMs: 500 } };
+  const at = { askedMs: 15_000, answeredMs: 15_010 };
   const gap = { atMs: 1_000, monotonicMs: 1_400, wallMs: 1_400 };
-  expect(judgeTicks(entry, { ...guest([]), monotonicMs: 5_500, gaps: [gap] }, 15_000, calm)).toEqual([
+  expect(judgeTicks(entry, { ...guest([]), monotonicMs: 5_500, gaps: [gap] }, at, calm)).toEqual([
     'its ticks have a gap of 1400 ms (1000 ms allowed)',
   ]);
-  expect(judgeTicks(entry, { ...guest([]), monotonicMs: 3_500 }, 15_000, calm)).toEqual([
+  expect(judgeTicks(entry, { ...guest([]), monotonicMs: 3_500 }, at, calm)).toEqual([
     'it stood still for 2000 ms (1000 ms allowed)',
   ]);
+  expect(judgeTicks(entry, { ...guest([]), monotonicMs: 8_500 }, at, calm)).toEqual([
+    'its clock ran for 8000 ms within 5020 ms',
+  ]);
   const earlier = { ...gap, atMs: 100 };
-  expect(judgeTicks(entry, { ...guest([]), monotonicMs: 5_500, gaps: [earlier] }, 15_000, calm)).toEqual([]);
+  expect(judgeTicks(entry, { ...guest([]), monotonicMs: 5_500, gaps: [earlier] }, at, calm)).toEqual([]);
   const busy = { ...calm, worst: () => 600 };
-  expect(judgeTicks(entry, { ...guest([]), monotonicMs: 3_500, gaps: [gap] }, 15_000, busy)).toEqual([]);
+  expect(judgeTicks(entry, { ...guest([]), monotonicMs: 3_500, gaps: [gap] }, at, busy)).toEqual([]);
 });
 
 const vm = { microvmId: 'vm', state: 'SUSPENDED', launchedAtMs: 10, terminatedAtMs: null };
