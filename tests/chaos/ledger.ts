@@ -71,7 +71,8 @@ export function struck(entry: VmEntry, policy: 'end' | 'restore', busy: boolean)
   const canGoBack = policy === 'restore' && entry.atLastSleep !== undefined;
   if (ran && canGoBack) entry.rolledBack = true;
   if (busy) entry.mayBe = [...new Set<Place>([...entry.mayBe, 'RUNNING', 'SUSPENDED', 'TERMINATED'])];
-  else entry.mayBe = canGoBack ? ['SUSPENDED'] : ['TERMINATED'];
+  // The next request of those that never cease wakes it.
+  else entry.mayBe = canGoBack ? ['SUSPENDED', 'RUNNING'] : ['TERMINATED'];
 }
 
 /** Sentences about what is wrong with what a MicroVM serves; it is taken as the truth afterwards. */

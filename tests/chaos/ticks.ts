@@ -2,7 +2,7 @@
 // on a busy machine nobody gets his ticks in time.
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { type GuestState, hostMs } from './guest.ts';
+import type { GuestState } from './guest.ts';
 import type { VmEntry } from './ledger.ts';
 
 export const tickMs = 100;

@@ -78,7 +78,7 @@ test('what went back to its last sleep keeps what it had then', () => {
   entry.asked.add(2);
   entry.answered.add(2);
   struck(entry, 'restore', false);
-  expect(entry.mayBe).toEqual(['SUSPENDED']);
+  expect(entry.mayBe).toEqual(['SUSPENDED', 'RUNNING']);
   expect(judgeGuest(entry, guest([1]))).toEqual([]);
   expect(judgeGuest(entry, guest([]))).toHaveLength(2);
 });
