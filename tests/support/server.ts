@@ -128,9 +128,11 @@ export function sendRequest(
   headers: Token,
   path: string,
   body: string | undefined,
+  signal?: AbortSignal,
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const options = { ca, headers, method: body === undefined ? 'GET' : 'POST', agent: false };
+    const method = body === undefined ? 'GET' : 'POST';
+    const options = { ca, headers, method, agent: false, ...(signal ? { signal } : {}) };
     const outgoing = request(`https://${endpoint}${path}`, options, (response) => {
       let text = '';
       response.on('data', (chunk) => {

@@ -1,0 +1,72 @@
+// The fault of a run, set up in its scratch directory.
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pause } from '../../src/lib/deadline.ts';
+import { faultyEnvironment } from '../support/faulty-server.ts';
+import { type FaultKit, noFault } from './faults.ts';
+import type { Fault } from './plan.ts';
+import { rebootFault } from './reboot.ts';
+import { makeSmallDisk } from './small-disk.ts';
+
+export async function openFault(fault: Fault | undefined, scratch: string, seed: number): Promise<FaultKit> {
+  if (fault === undefined) return noFault;
+  const open: Record<Fault, () => FaultKit | Promise<FaultKit>> = {
+    reboot: () => rebootFault,
+    'disk-full': () => makeSmallDisk(scratch),
+    eio: () => failingWrites(scratch, seed),
+    clock: () => steppedClock(scratch),
+  };
+  return open[fault]();
+}
+
+/** So many writes fail while it lasts. */
+const oneIn = 12;
+const longestAfterStartMs = 500;
+
+/** From a moment of the round on, through the kill and the first moments of the recovery. */
+function failingWrites(scratch: string, seed: number): FaultKit {
+  const armed = join(scratch, 'armed');
+  const disarm = (): Promise<void> => rm(armed, { force: true });
+  return {
+    name: 'eio',
+    environment: faultyEnvironment({ oneIn, seed, code: 'EIO', armed, report: join(scratch, 'failed-writes') }),
+    async begin(round, at) {
+      await at(round.fault.atMs);
+      await writeFile(armed, '');
+    },
+    failedStart: disarm,
+    async end(round) {
+      await pause(round.fault.strength * longestAfterStartMs);
+      await disarm();
+    },
+  };
+}
+
+const hourMs = 3_600_000;
+const offsets = [-hourMs, 0, hourMs];
+/** The server looks every 100 ms. */
+const seenAfterMs = 200;
+
+/** Each round it is set from one of three times to another. */
+function steppedClock(scratch: string): FaultKit {
+  const file = join(scratch, 'offset');
+  let offset = 0;
+  let steady = Promise.resolve();
+  const step = async (to: number): Promise<void> => {
+    await writeFile(file, String(to));
+    await pause(seenAfterMs);
+    offset = to;
+  };
+  return {
+    name: 'clock',
+    environment: faultyEnvironment({ clock: file }),
+    clockOffset: () => offset,
+    steady: () => steady,
+    async begin(round, at) {
+      await at(round.fault.atMs);
+      const others = offsets.filter((one) => one !== offset);
+      steady = step(others[Math.floor(round.fault.strength * others.length)] ?? 0);
+      await steady;
+    },
+  };
+}

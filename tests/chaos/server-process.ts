@@ -1,0 +1,111 @@
+// The server that is killed again and again: always on the same ports and the same data directory.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
+import { resolve } from 'node:path';
+import { readServerFile, type ServerFacts } from '../../cli/server-file.ts';
+import { pause } from '../../src/lib/deadline.ts';
+import { hostMs } from './guest.ts';
+
+const repository = resolve(import.meta.dirname, '../..');
+const startDeadlineMs = 90_000;
+
+export interface ServerPlace {
+  data: string;
+  /** Gets what servers say on standard error. */
+  log: string;
+  apiPort: number;
+  gatewayPort: number;
+}
+
+export interface RunningProcess {
+  readonly pid: number;
+  /** From the spawn until both ports took connections. */
+  readonly openMs: number;
+  readonly facts: ServerFacts;
+  /** PEM of the endpoints' authority. */
+  readonly ca: string;
+  readonly gone: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+  kill(signal: NodeJS.Signals): Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+}
+
+/** Two ports that nobody uses now. */
+export async function freePorts(): Promise<{ apiPort: number; gatewayPort: number }> {
+  const servers = [createServer(), createServer()];
+  const ports = await Promise.all(
+    servers.map(async (server) => {
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const address = server.address();
+      return typeof address === 'object' && address ? address.port : 0;
+    }),
+  );
+  for (const server of servers) server.close();
+  const [apiPort = 0, gatewayPort = 0] = ports;
+  return { apiPort, gatewayPort };
+}
+
+/**
+ * Starts `waterbear serve`. Resolves as soon as both ports take connections, whatever it does in the background;
+ * rejects when it ends before, or is not there in time: then it is dead.
+ */
+export async function startProcess(
+  place: ServerPlace,
+  more: readonly string[],
+  environment: NodeJS.ProcessEnv = process.env,
+): Promise<RunningProcess> {
+  const { data, apiPort, gatewayPort } = place;
+  const ports = ['--api-port', String(apiPort), '--gateway-port', String(gatewayPort)];
+  const args = ['--data', data, ...ports, '--accel', 'tcg', '--egress', 'none', '--log', 'warn', ...more];
+  const log = openSync(place.log, 'a');
+  const startedMs = hostMs();
+  // With a channel it ends when we do.
+  const stdio = ['ignore', 'ignore', log, 'ipc'] as const;
+  const child = spawn(`${repository}/bin/waterbear`, ['serve', ...args], { stdio: [...stdio], env: environment });
+  closeSync(log);
+  const gone = once(child, 'exit').then(([code, signal]) => ({ code, signal }));
+  const kill: RunningProcess['kill'] = (signal) => {
+    child.kill(signal);
+    return gone;
+  };
+  try {
+    await Promise.all([apiPort, gatewayPort].map((port) => untilOpen(port, child)));
+    const openMs = hostMs() - startedMs;
+    const facts = await factsOf(data);
+    return { pid: child.pid ?? 0, openMs, facts, ca: await readFile(facts.caFile, 'utf8'), gone, kill };
+  } catch (error) {
+    await kill('SIGKILL');
+    throw error;
+  }
+}
+
+/** The first start writes them a moment after it has opened its ports. */
+async function factsOf(data: string): Promise<ServerFacts> {
+  for (let tries = 0; tries < 100; tries++) {
+    const facts = await readServerFile(data).catch(() => undefined);
+    if (facts) return facts;
+    await pause(50);
+  }
+  return readServerFile(data);
+}
+
+async function untilOpen(port: number, child: ChildProcess): Promise<void> {
+  const end = hostMs() + startDeadlineMs;
+  while (!(await takesConnections(port))) {
+    if (child.exitCode !== null || child.signalCode !== null) {
+      throw new Error(`the server ended with ${child.exitCode ?? child.signalCode} before its ports were open`);
+    }
+    if (hostMs() > end) throw new Error(`port ${port} was not open after ${startDeadlineMs} ms`);
+    await pause(10);
+  }
+}
+
+function takesConnections(port: number): Promise<boolean> {
+  return new Promise((settle) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => settle(true)).once('error', () => settle(false));
+    socket.once('connect', () => socket.destroy());
+  });
+}
