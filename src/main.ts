@@ -1,6 +1,6 @@
 // The composition root: settings → host, store, use cases → servers. Nothing else constructs these.
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { sigv4Authenticate } from './api/authenticate.ts';
@@ -22,7 +22,9 @@ import { gatewayDefaults } from './gateway/settings.ts';
 import { createGatewayThreads } from './gateway/threads/gateway-threads.ts';
 import { createTokens } from './gateway/token.ts';
 import { type Clock, systemClock } from './lib/clock.ts';
-import { writeDurably } from './lib/durable-file.ts';
+import { keepReserve } from './lib/disk-reserve.ts';
+import { makeDirectory, remove, removeAsides, writeDurably } from './lib/durable-file.ts';
+import { describe } from './lib/errors.ts';
 import { requireLineFile } from './lib/line-file.ts';
 import type { Log } from './lib/log.ts';
 import { openNode } from './node/open-node.ts';
@@ -75,8 +77,11 @@ async function start(
 ): Promise<RunningServer> {
   const { dataDirectory: data, region } = settings;
   const at = (...names: string[]): string => join(data, ...names);
-  for (const directory of [data, at('keys'), at('archives')]) await mkdir(directory, { recursive: true, mode: 0o700 });
+  for (const directory of [data, at('keys')]) await makeDirectory(directory);
   stack.use(lockDirectory(data));
+  // What a start writes has room, and what is half-made goes.
+  for (const leftover of [at('disk-reserve'), at('archives')]) await remove(leftover);
+  for (const directory of [data, at('keys')]) await removeAsides(directory);
   const store = stack.use(await openStore(at('waterbear.db')));
   const key = await firstAccessKey(store.db, settings, clock);
   const objects = await openDirectoryStore({ dir: at('objects'), clock });
@@ -126,12 +131,18 @@ async function start(
   const { accessKeyId, secret: secretAccessKey } = key;
   const facts = { apiUrl, s3Url: apiUrl, caFile, region, gatewayPort, ...(metricsPort ? { metricsPort } : {}) };
   await writeDurably(at('server.json'), JSON.stringify({ ...facts, accessKeyId, secretAccessKey, pid: process.pid }));
+  await keepReserve(at('disk-reserve')).catch((error: unknown) =>
+    log.error('no_disk_reserve', { why: describe(error) }),
+  );
   log.info('server_started', { ...facts, ...node.info() });
   const close = once(async () => {
-    await tasks.stop();
-    await Promise.all([control.close(drainMs), app.drain(drainMs)]);
-    await (settings.keepVms ? app.rest(settings.shutdownMs) : app.suspendAll(settings.shutdownMs));
-    await stack.disposeAsync();
+    try {
+      await tasks.stop();
+      await Promise.all([control.close(drainMs), app.drain(drainMs)]);
+      await (settings.keepVms ? app.rest(settings.shutdownMs) : app.suspendAll(settings.shutdownMs));
+    } finally {
+      await stack.disposeAsync();
+    }
     log.info('server_stopped', { left });
     return left;
   });

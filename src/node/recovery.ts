@@ -4,10 +4,11 @@
 // - it was being launched, woken or ended: what runs of it is ended; it is asleep at its snapshot or, without one, nothing is left of it;
 // - it has no journal: nothing of it runs, as after the host's next boot.
 // A crash during recovery only means that it is done again. All of this is done in the background, and for many at a time.
-import { readdir, rm } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readImageRecord } from '../build/image-record.ts';
 import { pause } from '../lib/deadline.ts';
+import { remove } from '../lib/durable-file.ts';
 import { describe, Fault } from '../lib/errors.ts';
 import { forEachOf } from '../lib/parallel.ts';
 import type { Slot } from '../net/slot.ts';
@@ -241,7 +242,7 @@ export class Recovery {
     const clear = (directory: string, isAside: RegExp): Promise<void> =>
       cleaning.attempt(`What was under way in ${directory}`, async () => {
         for (const name of (await readdir(directory)).filter((one) => isAside.test(one))) {
-          await rm(join(directory, name), { recursive: true, force: true });
+          await remove(join(directory, name));
         }
       });
     await Promise.all([
