@@ -16,9 +16,8 @@ import { limitsOf, profiles } from './config/profiles.ts';
 import { lifecycleOf, type ServerSettings } from './config/settings.ts';
 import type { Limits } from './contract/limits.ts';
 import { openAuthority, readTlsFiles } from './gateway/authority.ts';
-import type { Gateway } from './gateway/gateway.ts';
 import { openKeyRing } from './gateway/key-ring.ts';
-import { createOwnPorts, type OwnPorts } from './gateway/own-ports.ts';
+import { LateEndpoints } from './gateway/late-endpoints.ts';
 import { gatewayDefaults } from './gateway/settings.ts';
 import { createGatewayThreads } from './gateway/threads/gateway-threads.ts';
 import { createTokens } from './gateway/token.ts';
@@ -53,7 +52,6 @@ export interface RunningServer {
   close(): Promise<number>;
 }
 
-const httpsPort = 443;
 /** On the way down: how long requests under way may take. */
 const drainMs = 2000;
 
@@ -121,7 +119,8 @@ async function start(
   });
   stack.defer(() => gateway.close());
   await app.start();
-  const gatewayPort = await endpoints.start(settings, gateway, app, at('keys', 'ports.json'));
+  const microvmIds = app.context.index.all().map(({ row }) => row.microvmId);
+  const gatewayPort = await endpoints.start(settings, gateway, microvmIds, at('keys', 'ports.json'));
   const keys: KeyLookup = cachedKeys((accessKeyId) => findAccessKey(store.db, accessKeyId), clock);
   const s3 = createS3Handler({ store: objects, keys, clock, log, region, hostSuffixes: ['s3.localhost'] });
   const authenticate = sigv4Authenticate(keys, { clock, regions: [region] });
@@ -199,44 +198,6 @@ async function openTls(settings: ServerSettings, directory: string, clock: Clock
   }
   const tls = await openAuthority({ directory, suffix, loopback: endpointMode === 'port', clock });
   return { tls, caFile: join(directory, 'ca.crt') };
-}
-
-/** What the `endpoint` of a MicroVM is. Rows are shown with it, and the gateway that knows it needs the rows first: so it starts late. */
-class LateEndpoints {
-  readonly #log: Log;
-  #own: OwnPorts | undefined;
-  #port = httpsPort;
-
-  constructor(log: Log) {
-    this.#log = log;
-  }
-
-  open = async (microvmId: string): Promise<void> => this.#own?.open(microvmId);
-
-  close(microvmId: string): void {
-    this.#own?.close(microvmId).catch((error: unknown) => {
-      this.#log.error('endpoint_not_closed', { microvmId, error: describe(error) });
-    });
-  }
-
-  of(microvmId: string, host: string): string {
-    return this.#own?.endpointOf(microvmId) ?? (this.#port === httpsPort ? host : `${host}:${this.#port}`);
-  }
-
-  /** Opens the gateway. Resolves with the port of the shared listener; 0 where each MicroVM has its own. */
-  async start(settings: ServerSettings, gateway: Gateway, app: App, portsFile: string): Promise<number> {
-    if (settings.endpointMode === 'host') {
-      const { port } = await gateway.listen(settings.host, settings.gatewayPort);
-      // Names below localhost resolve to both loopback addresses, and not every client tries the second one.
-      if (settings.host === '127.0.0.1') await gateway.listen('::1', port).catch(() => undefined);
-      this.#port = port;
-      return port;
-    }
-    const own = await createOwnPorts(gateway, portsFile);
-    this.#own = own;
-    for (const { row } of app.context.index.all()) await own.open(row.microvmId);
-    return 0;
-  }
 }
 
 /** An address that a client on this machine can use. */

@@ -17,6 +17,7 @@ export function guardedDriver(driver: Driver, refuse: DamageGuard): Driver {
     sweep: (runRoot, keep) => driver.sweep(runRoot, keep),
     preload: (image) => driver.preload(image),
     forget: (image) => driver.forget(image),
+    idleImages: () => driver.idleImages(),
     async compact(order) {
       refuse([order.image, order.snapshot, order.disks]);
       return driver.compact(order);
