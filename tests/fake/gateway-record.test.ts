@@ -56,7 +56,7 @@ test('a refused one, with what the door knew', async () => {
 test('one that waited for its MicroVM', async () => {
   await rig.app('vm', (_, res) => res.end());
   Object.assign(rig.plane.vms.get('vm') ?? {}, { asleep: true });
-  rig.plane.wake = new Promise((resolve) => setTimeout(resolve, 50));
+  rig.plane.wake = new Promise((resolve) => setTimeout(resolve, 300));
   await rig.ask('vm');
   const found = await record();
   expect(found?.wakeMs).toBeGreaterThan(30);

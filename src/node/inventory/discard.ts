@@ -1,7 +1,7 @@
 // Removes what nothing on this host needs. Each thing is looked at anew first, and what the host needs is refused whoever asks.
-import { rm } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Discarded, HostThing } from '../../contract/inventory.ts';
+import { remove as removePath } from '../../lib/durable-file.ts';
 import { describe, Fault } from '../../lib/errors.ts';
 import { takeInventory } from './inventory.ts';
 import { partsOf } from './microvm-things.ts';
@@ -47,7 +47,7 @@ async function remove(
   acts: DiscardActs,
   { kind, where, microvmId = '', buildId = '', id }: HostThing,
 ): Promise<string | undefined> {
-  const removeFiles = (): Promise<void> => rm(where, { recursive: true, force: true });
+  const removeFiles = (): Promise<void> => removePath(where);
   switch (kind) {
     case 'microvm':
       await acts.endMicrovm(microvmId);
