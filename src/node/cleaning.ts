@@ -31,9 +31,9 @@ export class Cleaning {
     return [...this.#leftovers].map((leftover) => ({ ...leftover }));
   }
 
-  /** Does `work` until it succeeds, and resolves as it does then. Rejects with `aborted` when it has failed and `close` was called, and never else. `what` names it for people. */
-  untilDone<T>(what: string, work: () => Promise<T>): Promise<T> {
-    return this.#repeat(what, work, () => {});
+  /** Does `work` until it succeeds, and resolves as it does then. Rejects with `aborted` when it has failed and `close` was called, and never else. `what` names it for people; `onFailed` hears of every attempt that failed. */
+  untilDone<T>(what: string, work: () => Promise<T>, onFailed = (): void => {}): Promise<T> {
+    return this.#repeat(what, work, onFailed);
   }
 
   /** Resolves after the first attempt. Never rejects. */

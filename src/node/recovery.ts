@@ -95,7 +95,7 @@ export class Recovery {
     const { slots, cleaning, layout } = this.#tools;
     if (slots) void cleaning.attempt('Network slots of an earlier server', () => slots.sweep());
     for (const { microvmId } of candidates) this.#keep.add(vmPaths(layout, microvmId).run);
-    const swept = this.#sweep();
+    const swept = this.#sweep(onSwept);
     swept.then(onSwept, onSwept);
     const stop = (error: unknown): void => this.#stop(error);
     swept.then(() => forEachOf(parallel, others, (found) => this.#settle(found, whyGone(found)))).catch(stop);
@@ -129,10 +129,10 @@ export class Recovery {
   }
 
   /** Resolves when nothing of earlier servers runs but what is kept. */
-  async #sweep(): Promise<void> {
+  async #sweep(onFailed?: () => void): Promise<void> {
     const { driver, layout, cleaning, log } = this.#tools;
     const sweep = (): ReturnType<typeof driver.sweep> => driver.sweep(layout.run, this.#keep);
-    const swept = await cleaning.untilDone('VMMs of an earlier server', sweep);
+    const swept = await cleaning.untilDone('VMMs of an earlier server', sweep, onFailed);
     for (const { runDirectory, pid } of swept) log.warn('ended_leftover_vmm', { runDirectory, pid });
   }
 
