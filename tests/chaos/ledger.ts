@@ -69,7 +69,7 @@ export function struck(entry: VmEntry, policy: 'end' | 'restore', busy: boolean)
   if (!ran && !busy) return;
   entry.disturbed = true;
   const canGoBack = policy === 'restore' && entry.atLastSleep !== undefined;
-  if (ran && canGoBack) entry.rolledBack = true;
+  if (canGoBack) entry.rolledBack = true;
   if (busy) entry.mayBe = [...new Set<Place>([...entry.mayBe, 'RUNNING', 'SUSPENDED', 'TERMINATED'])];
   // The next request of those that never cease wakes it.
   else entry.mayBe = canGoBack ? ['SUSPENDED', 'RUNNING'] : ['TERMINATED'];

@@ -20,6 +20,11 @@ export interface ServerPlace {
   gatewayPort: number;
 }
 
+export interface ProcessEnd {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+}
+
 export interface RunningProcess {
   readonly pid: number;
   /** From the spawn until both ports took connections. */
@@ -27,8 +32,10 @@ export interface RunningProcess {
   readonly facts: ServerFacts;
   /** PEM of the endpoints' authority. */
   readonly ca: string;
-  readonly gone: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
-  kill(signal: NodeJS.Signals): Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+  /** Nobody here has told it to end. */
+  readonly shouldLive: boolean;
+  readonly gone: Promise<ProcessEnd>;
+  kill(signal: NodeJS.Signals): Promise<ProcessEnd>;
 }
 
 /** Two ports that nobody uses now. */
@@ -66,7 +73,9 @@ export async function startProcess(
   const child = spawn(`${repository}/bin/waterbear`, ['serve', ...args], { stdio: [...stdio], env: environment });
   closeSync(log);
   const gone = once(child, 'exit').then(([code, signal]) => ({ code, signal }));
+  let shouldLive = true;
   const kill: RunningProcess['kill'] = (signal) => {
+    shouldLive = false;
     child.kill(signal);
     return gone;
   };
@@ -74,7 +83,13 @@ export async function startProcess(
     await Promise.all([apiPort, gatewayPort].map((port) => untilOpen(port, child)));
     const openMs = hostMs() - startedMs;
     const facts = await factsOf(data);
-    return { pid: child.pid ?? 0, openMs, facts, ca: await readFile(facts.caFile, 'utf8'), gone, kill };
+    const ca = await readFile(facts.caFile, 'utf8');
+    return {
+      ...{ pid: child.pid ?? 0, openMs, facts, ca, gone, kill },
+      get shouldLive() {
+        return shouldLive;
+      },
+    };
   } catch (error) {
     await kill('SIGKILL');
     throw error;

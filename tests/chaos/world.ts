@@ -111,6 +111,9 @@ export class World {
 
   connect(process: RunningProcess): void {
     this.server = process;
+    void process.gone.then(({ code, signal }) => {
+      if (process.shouldLive) this.findings.add('broken', `the server ended by itself with ${code ?? signal}`);
+    });
     if (this.clients) return;
     const { apiUrl, region, accessKeyId, secretAccessKey } = process.facts;
     const credentials = { accessKeyId, secretAccessKey };
