@@ -3,7 +3,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { get } from 'node:http';
 import { join } from 'node:path';
-import { connectQmp, connectSoon, type Qmp } from '../src/vmm/qemu/qmp.ts';
+import type { Qmp } from '../src/vmm/qemu/qmp.ts';
+import { connectQmp, connectSoon } from '../src/vmm/qemu/vmm-sockets.ts';
 
 export interface FloorPlan {
   directory: string;

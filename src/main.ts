@@ -13,7 +13,7 @@ import { type App, createApp } from './app/create-app.ts';
 import { metricsText } from './app/metrics/metrics-text.ts';
 import type { AppSettings } from './app/settings.ts';
 import { limitsOf, profiles } from './config/profiles.ts';
-import type { ServerSettings } from './config/settings.ts';
+import { lifecycleOf, type ServerSettings } from './config/settings.ts';
 import type { Limits } from './contract/limits.ts';
 import { openAuthority, readTlsFiles } from './gateway/authority.ts';
 import type { Gateway } from './gateway/gateway.ts';
@@ -46,11 +46,16 @@ export interface RunningServer {
   credentials: { accessKeyId: string; secretAccessKey: string };
   /** After log files were moved away: what comes next goes to new ones. */
   reopenLogs(): void;
-  /** Suspends every MicroVM and gives back all but the data directory. Idempotent. */
-  close(): Promise<void>;
+  /**
+   * Lets requests under way finish, suspends every MicroVM (or leaves it running, with `keepVms`), and gives back all but the data directory. Resolves with
+   * how many MicroVMs run on, for the next start to take over: those that were to be left, or could not be suspended. Idempotent.
+   */
+  close(): Promise<number>;
 }
 
 const httpsPort = 443;
+/** On the way down: how long requests under way may take. */
+const drainMs = 2000;
 
 /** Starts everything. When a step fails, what was started before is given back. */
 export async function startServer(
@@ -86,7 +91,11 @@ async function start(
   const scrubber = await startScrubber(settings, clock, log);
   stack.use(scrubber);
   const node = await openNode(settings, clock, log, (directories) => scrubber.refuseDamaged(directories));
-  stack.defer(() => node.close());
+  // Whatever goes wrong here, MicroVMs that run are not ended by that.
+  let left = 0;
+  stack.defer(async () => {
+    left = await node.leave();
+  });
   const ring = stack.use(await openKeyRing(at('keys', 'tokens.json'), clock, { ...tokenKeyTimes(settings), log }));
   const tokens = createTokens(ring);
   const endpoints = new LateEndpoints(log);
@@ -133,12 +142,13 @@ async function start(
   const close = once(async () => {
     try {
       await tasks.stop();
-      await control.close();
-      await app.suspendAll(settings.shutdownMs);
+      await Promise.all([control.close(drainMs), app.drain(drainMs)]);
+      await (settings.keepVms ? app.rest(settings.shutdownMs) : app.suspendAll(settings.shutdownMs));
     } finally {
       await stack.disposeAsync();
     }
-    log.info('server_stopped');
+    log.info('server_stopped', { left });
+    return left;
   });
   const reopenLogs = (): void => gateway.reopenLog();
   return { apiUrl, gatewayPort, caFile, region, credentials: { accessKeyId, secretAccessKey }, reopenLogs, close };
@@ -174,6 +184,8 @@ async function appSettings(settings: ServerSettings, limits: Limits, archiveDire
     hostSuffix,
     archiveDirectory,
     maxArchiveBytes: 1 << 30,
+    lifecycle: lifecycleOf(settings),
+    lostVms: settings.lostVms,
     parallelBuilds: 1,
   };
 }
@@ -255,8 +267,8 @@ async function productVersion(): Promise<string> {
   return (JSON.parse(text) as { version: string }).version;
 }
 
-function once(work: () => Promise<void>): () => Promise<void> {
-  let running: Promise<void> | undefined;
+function once<T>(work: () => Promise<T>): () => Promise<T> {
+  let running: Promise<T> | undefined;
   return () => {
     running ??= work();
     return running;

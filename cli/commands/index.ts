@@ -4,8 +4,10 @@ import { awsModel } from './aws-model.ts';
 import { backup } from './backup.ts';
 import { demo } from './demo.ts';
 import { env } from './env.ts';
+import { gc } from './gc.ts';
 import { lease } from './lease.ts';
 import { logs } from './logs.ts';
+import { orphans } from './orphans.ts';
 import { restore } from './restore.ts';
 import { revoke } from './revoke.ts';
 import { rotateKeys } from './rotate-keys.ts';
@@ -23,6 +25,8 @@ export const commands: readonly Command[] = [
   shell,
   lease,
   logs,
+  orphans,
+  gc,
   revoke,
   rotateKeys,
   scrub,

@@ -10,6 +10,7 @@ import { createLog } from '../../src/lib/log.ts';
 import { choiceOption, defineCommand, numberOption, portOption } from '../command.ts';
 import { dataDirectory, dataFlag } from '../data-directory.ts';
 import { explain } from '../explain.ts';
+import { lifecycleFlags, lifecycleFrom, lifecycleOptions } from '../lifecycle-options.ts';
 import { chooseGatewayPort, notBindable, whyNotBindable } from '../ports.ts';
 import { readServerFile, type ServerFacts } from '../server-file.ts';
 import { fired, listenForStop } from '../stop-signals.ts';
@@ -46,7 +47,10 @@ const schema = z.object({
   cpuBurst: numberOption(0.25, 1024, 'any').optional(),
   diskReserve: numberOption(0, 999_999_999).optional(),
   parallelLaunches: numberOption(1, 1024).optional(),
+  lostVms: choiceOption(['end', 'restore']).default('end'),
+  keepVms: z.boolean().default(false),
   tokenKeyHours: numberOption(1, 87_600).default(720),
+  ...lifecycleOptions,
   accessLog: z.string().min(1, 'must name a file, or be - or off').default('off'),
   metricsPort: portOption.optional(),
   scrubDays: numberOption(0, 3_650).optional(),
@@ -60,6 +64,7 @@ export const serve = defineCommand({
   summary: 'start the server: API, S3 endpoint and the HTTPS gateway of the MicroVMs',
   details: `
 SIGTERM, Ctrl-C or the end of the terminal puts all MicroVMs to sleep and stops; they wake after the next start.
+With --keep-vms they run on meanwhile, and the next start takes them over, as it does after a crash.
 A second signal stops at once.
 
 Quotas of an account, whole numbers:
@@ -126,9 +131,15 @@ GET /waterbear/v1/info shows those in force.`,
     },
     { flags: '--parallel-launches <n>', text: 'VMs that start at the same time (default: one per processor)' },
     {
+      flags: '--lost-vms <fate>',
+      text: 'a MicroVM whose VMM died, or whose host was restarted: end, or restore: go on from its last sleep (default: end)',
+    },
+    { flags: '--keep-vms', text: 'when the server stops, let MicroVMs run on; the next start takes them over' },
+    {
       flags: '--token-key-hours <n>',
       text: 'age at which the key of endpoint tokens is replaced; tokens stay valid (default: 720)',
     },
+    ...lifecycleFlags,
     {
       flags: '--access-log <file>',
       text: 'a line of JSON for every request to a MicroVM; - is standard output (default: off). SIGHUP opens it anew',
@@ -147,7 +158,7 @@ GET /waterbear/v1/info shows those in force.`,
 
 async function runServer(options: ServeOptions, around: Surroundings): Promise<number> {
   const stop = listenForStop(process, (exitCode) => {
-    around.err.write('Stopped at once. MicroVMs may still run; the next start on this data directory cleans up.\n');
+    around.err.write('Stopped at once. MicroVMs run on; the next start on this data directory takes them over.\n');
     process.exit(exitCode);
   });
   try {
@@ -166,11 +177,15 @@ async function runServer(options: ServeOptions, around: Surroundings): Promise<n
       announce(facts, settings, around);
       process.send?.({ listening: facts });
       await fired(stop.asked);
-      around.out.write('Stopping: putting MicroVMs to sleep. A second signal stops at once.\n');
+      const meanwhile = settings.keepVms ? 'MicroVMs run on.' : 'putting MicroVMs to sleep.';
+      around.out.write(`Stopping: ${meanwhile} A second signal stops at once.\n`);
     } finally {
       process.off('SIGHUP', onHangUp);
       exitCode = await server.close().then(
-        () => 0,
+        (left) => {
+          if (left > 0) around.out.write(`${left} MicroVMs run on; the next start takes them over.\n`);
+          return 0;
+        },
         (error: unknown) => {
           around.err.write(`${explain(error, Boolean(around.env.WATERBEAR_DEBUG))}\n`);
           return 1;
@@ -213,9 +228,12 @@ async function settingsFrom(options: ServeOptions, around: Surroundings): Promis
     ...(options.tlsCert === undefined ? {} : { tlsCertFile: resolve(options.tlsCert) }),
     region: options.region,
     tokenKeyHours: options.tokenKeyHours,
+    lostVms: options.lostVms,
+    keepVms: options.keepVms,
     ...observationFrom(options),
     ...scrubbingFrom(options),
     ...capacityFrom(options),
+    ...lifecycleFrom(options),
   });
 }
 

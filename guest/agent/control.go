@@ -72,6 +72,9 @@ func (c *control) serve(line []byte) {
 	}
 	ok, failure := c.machine.answer(asked)
 	c.answer(asked.ID, ok, failure)
+	if asked.Call == "hello" {
+		c.out.tellAgain()
+	}
 }
 
 func (m *machine) answer(asked *question) (string, *callError) {
@@ -81,7 +84,7 @@ func (m *machine) answer(asked *question) (string, *callError) {
 	case "quiesce":
 		return "{}", m.quiesce()
 	case "thaw":
-		return "{}", m.thaw()
+		return "{}", m.goOn(asked)
 	case "listening":
 		return listening(asked.Port)
 	case "start":

@@ -1,5 +1,6 @@
 // What waits to be written to the control port. Answers wait only for a host that is there; the event that the
-// application ended waits for any host.
+// application ended waits for any host, and is told again to one that takes over from another, which may have died
+// before it read it.
 package main
 
 const maxOutboxBytes = 2 * maxLineBytes
@@ -7,7 +8,8 @@ const maxOutboxBytes = 2 * maxLineBytes
 type outbox struct {
 	fd      int
 	waiting []byte
-	event   []byte // kept until it was written whole
+	event   []byte // kept for good
+	told    bool   // it was written whole
 	inEvent bool   // `waiting` ends with the event
 	cut     bool   // a line was cut off; the next one starts on a line of its own
 }
@@ -34,9 +36,14 @@ func (o *outbox) setEvent(line []byte) {
 	o.flush()
 }
 
+func (o *outbox) tellAgain() {
+	o.told = false
+	o.flush()
+}
+
 // flush writes what the port takes; an edge calls it again.
 func (o *outbox) flush() {
-	if o.event != nil && !o.inEvent {
+	if o.event != nil && !o.told && !o.inEvent {
 		o.waiting = append(o.begin(), o.event...)
 		o.inEvent = true
 	}
@@ -50,7 +57,7 @@ func (o *outbox) flush() {
 	}
 	if sent == len(o.waiting) {
 		if o.inEvent {
-			o.event, o.inEvent = nil, false
+			o.told, o.inEvent = true, false
 		}
 		o.waiting = o.waiting[:0]
 		return

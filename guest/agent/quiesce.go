@@ -1,7 +1,10 @@
 // `quiesce` and `thaw`: what comes before a snapshot, and what undoes it.
 package main
 
-import "runtime/debug"
+import (
+	"runtime/debug"
+	"strconv"
+)
 
 func (m *machine) quiesce() *callError {
 	if m.quiesced {
@@ -24,6 +27,20 @@ func (m *machine) quiesce() *callError {
 		debug.FreeOSMemory()
 	}
 	return nil
+}
+
+// goOn is for a VM that does not go to sleep after all; with the time, for one that has stood still.
+func (m *machine) goOn(asked *question) *callError {
+	if asked.UnixNs != "" {
+		unixNs, err := strconv.ParseInt(asked.UnixNs, 10, 64)
+		if err != nil || unixNs < 0 {
+			return invalid("unixNs %q is not a time", asked.UnixNs)
+		}
+		if err := setClock(unixNs); err != nil {
+			return failed("clock: %v", err)
+		}
+	}
+	return m.thaw()
 }
 
 func (m *machine) thaw() *callError {

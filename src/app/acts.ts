@@ -1,6 +1,6 @@
 // The four acts on a host that convergence chooses from. Each looks first whether the host has already got there (a crash
 // or a failed write may lie between act and record), and each ends by recording what is, never what was hoped for.
-import type { LaunchOrder, StageTimes } from '../contract/node-api.ts';
+import type { LaunchOrder, NodeMicrovm, StageTimes } from '../contract/node-api.ts';
 import { Fault, isFault } from '../lib/errors.ts';
 import { fromJson } from '../store/json.ts';
 import type { MicrovmChange } from '../store/microvms.ts';
@@ -8,9 +8,11 @@ import type { MicrovmRow } from '../store/tables.ts';
 import { changeState, ended, reasonOf } from './change-state.ts';
 import { egressOf } from './connectors.ts';
 import type { AppContext } from './context.ts';
+import { correction } from './correction.ts';
 import { leave } from './endpoints.ts';
 import type { Act as MeasuredAct } from './metrics/stage-times.ts';
 import type { LiveMicrovm } from './microvm-index.ts';
+import { onHost } from './recovery.ts';
 import { withLaunch, withSuspend } from './report.ts';
 import { logSleep, sleepRecord } from './sleep-record.ts';
 
@@ -19,8 +21,11 @@ export type Act = (app: AppContext, vm: LiveMicrovm) => Promise<void>;
 const retryPauseMs = 5000;
 const longestIdlePauseMs = 600_000;
 
-const onHost = (app: AppContext, vm: LiveMicrovm): 'running' | 'asleep' | undefined =>
-  app.node.list().find(({ microvmId }) => microvmId === vm.row.microvmId)?.state;
+const stateOnHost = (app: AppContext, vm: LiveMicrovm): NodeMicrovm['state'] | undefined =>
+  onHost(app, vm.row.microvmId)?.state;
+
+/** From which one it runs now. */
+const snapshotOf = (app: AppContext, vm: LiveMicrovm): number => onHost(app, vm.row.microvmId)?.snapshot ?? 0;
 
 const isOver = ({ state }: MicrovmRow): boolean => state === 'TERMINATING' || state === 'TERMINATED';
 
@@ -40,12 +45,20 @@ function note(app: AppContext, { row }: LiveMicrovm, act: MeasuredAct, outcome: 
   if ('report' in outcome && outcome.report) app.stageMetrics.record(row.microvmId, act, outcome.report.stages);
 }
 
-function launchOrder({ microvmId, buildId, account, runHookPayload, egressConnectors }: MicrovmRow): LaunchOrder {
+function launchOrder({
+  microvmId,
+  buildId,
+  account,
+  generation,
+  runHookPayload,
+  egressConnectors,
+}: MicrovmRow): LaunchOrder {
   const egress = egressOf(fromJson(egressConnectors));
   return {
     microvmId,
     buildId,
     account,
+    generation,
     ...(runHookPayload === null ? {} : { runHookPayload }),
     ...(egress ? { egress } : {}),
   };
@@ -55,21 +68,25 @@ function launchOrder({ microvmId, buildId, account, runHookPayload, egressConnec
 export const launch: Act = async (app, vm) => {
   const order = launchOrder(vm.row);
   const outcome = await attempt(app, vm, 'launch', () =>
-    onHost(app, vm) === 'running' ? undefined : app.node.launch(order),
+    stateOnHost(app, vm) === 'running' ? undefined : app.node.launch(order),
   );
   const nowMs = app.clock.steady();
   note(app, vm, 'launch', outcome);
   await changeState(app, vm, (row) => {
     if (row.state !== 'PENDING') return undefined;
     if ('error' in outcome) return ended(reasonOf(outcome.error), nowMs);
-    return { state: 'RUNNING', launchedAtMs: nowMs, report: withLaunch(row, 'launch', outcome.report) };
+    return {
+      state: 'RUNNING',
+      launchedAtMs: nowMs,
+      report: withLaunch(row, 'launch', snapshotOf(app, vm), outcome.report),
+    };
   });
 };
 
 /** SUSPENDED, or PENDING after an explicit resume. */
 export const resume: Act = async (app, vm) => {
   const outcome = await attempt(app, vm, 'resume', () =>
-    onHost(app, vm) === 'running' ? undefined : app.node.resume(vm.row.microvmId),
+    stateOnHost(app, vm) === 'running' ? undefined : app.node.resume(vm.row.microvmId, vm.row.generation),
   );
   if ('error' in outcome) {
     const { error } = outcome;
@@ -80,7 +97,7 @@ export const resume: Act = async (app, vm) => {
   vm.wakeFault = undefined;
   note(app, vm, 'wake', outcome);
   await changeState(app, vm, (row) =>
-    isOver(row) ? undefined : running(row, withLaunch(row, 'wake', outcome.report)),
+    isOver(row) ? undefined : running(row, withLaunch(row, 'wake', snapshotOf(app, vm), outcome.report)),
   );
 };
 
@@ -96,7 +113,7 @@ export const suspend: Act = async (app, vm) => {
   leave(app, vm);
   const record = sleepRecord(app, vm, vm.row.suspendCause ?? 'requested');
   const outcome = await attempt(app, vm, 'suspend', () =>
-    onHost(app, vm) === 'asleep' ? undefined : app.node.suspend(microvmId),
+    stateOnHost(app, vm) === 'asleep' ? undefined : app.node.suspend(microvmId, vm.row.generation),
   );
   if ('error' in outcome) {
     if (app.settings.limits.suspendHookFailureEnds && isFault(outcome.error, 'hook_failed')) {
@@ -126,7 +143,7 @@ export const terminate: Act = async (app, vm) => {
   const { microvmId } = vm.row;
   try {
     leave(app, vm);
-    await app.node.terminate(microvmId);
+    await app.node.terminate(microvmId, vm.row.generation);
     await changeState(app, vm, (row) =>
       row.state === 'TERMINATED' ? undefined : ended(row.stateReason ?? 'Success.', app.clock.steady()),
     );
@@ -151,12 +168,17 @@ const backToRunning = (row: MicrovmRow): MicrovmChange | undefined =>
 
 /** After a failure: writes what the host really has, with the reason, and wishes for nothing else. */
 async function recordReality(app: AppContext, vm: LiveMicrovm, stateReason: string): Promise<void> {
+  const { lostVms } = app.settings;
   await changeState(app, vm, (row) => {
+    const host = onHost(app, row.microvmId);
+    const nowMs = app.clock.steady();
     if (isOver(row)) return undefined;
-    const state = onHost(app, vm);
-    if (state === 'running') return { state: 'RUNNING', wish: 'RUNNING', suspendCause: null, stateReason };
-    if (state === undefined) return ended(stateReason, app.clock.steady());
-    const since = row.suspendedAtMs === null ? { suspendedAtMs: app.clock.steady() } : {};
-    return { state: 'SUSPENDED', wish: 'SUSPENDED', stateReason, ...since };
+    if (host === undefined) return ended(stateReason, nowMs);
+    if (host.state === 'running') return { state: 'RUNNING', wish: 'RUNNING', suspendCause: null, stateReason };
+    // Its VMM died instead of being put to sleep.
+    if (row.state === 'SUSPENDING') return correction(row, { host, why: stateReason, nowMs, lostVms });
+    // Whoever heard of that first has written it.
+    if (row.state === 'RUNNING' || (row.state === 'SUSPENDED' && row.wish === 'SUSPENDED')) return undefined;
+    return { state: 'SUSPENDED', wish: 'SUSPENDED', stateReason, suspendedAtMs: row.suspendedAtMs ?? nowMs };
   });
 }

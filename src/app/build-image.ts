@@ -17,7 +17,10 @@ import { hookPlan, type StoredSpec } from './image-spec.ts';
 
 export const readSpec = (version: ImageVersionRow): StoredSpec => fromJson(version.spec as Json<StoredSpec>);
 
-/** Never rejects: what goes wrong is written into the build. */
+/** A build that ends the server this often is not begun again. */
+const mostAttempts = 3;
+
+/** Never rejects: what goes wrong is written into the build. Stopped by `app.closing` it stays as it is, for the next start. */
 export async function buildImage(app: AppContext, buildId: string): Promise<void> {
   const archivePath = join(app.settings.archiveDirectory, `${buildId}.zip`);
   try {
@@ -25,13 +28,18 @@ export async function buildImage(app: AppContext, buildId: string): Promise<void
     const version = build && (await findImageVersion(app.db, build.imageArn, build.version));
     if (!version) throw new Fault('internal', { what: `Build ${buildId} has no version.` });
     try {
+      if (build.attempts >= mostAttempts) throw tooOften(build);
       await recordProgress(app, build);
       await fetchArchive(app, build.account, readSpec(version).asked.codeArtifact.uri, archivePath);
       const outcome = await app.node.build(orderOf(app, build, version, archivePath), () => {}, app.closing);
       await recordSuccess(app, build, outcome);
     } catch (error) {
+      if (app.closing.aborted && !isFault(error, 'build_failed')) {
+        await changeBuild(app.db, buildId, { attempts: build.attempts });
+        return;
+      }
       app.log.warn('image.build_failed', { buildId, error: String(error) });
-      await recordFailure(app, build, buildReason(app, error), codeInstallBytesOf(error));
+      await recordFailure(app, build, buildReason(error), codeInstallBytesOf(error));
     }
   } catch (error) {
     app.log.error('image.build_not_recorded', { buildId, error: String(error) });
@@ -71,15 +79,20 @@ function orderOf(app: AppContext, build: BuildRow, version: ImageVersionRow, arc
   };
 }
 
-function buildReason(app: AppContext, error: unknown): string {
+const tooOften = ({ attempts }: BuildRow): Fault =>
+  new Fault('build_failed', {
+    reason: 'INTERNAL_PLATFORM_ERROR',
+    what: `The server ended ${attempts} times during this build. The logs of the server and of the build say more.`,
+  });
+
+function buildReason(error: unknown): string {
   if (isFault(error, 'build_failed')) return error.message;
-  if (app.closing.aborted) return 'INTERNAL_PLATFORM_ERROR: The server was stopped during the build. Build again.';
   return `INTERNAL_PLATFORM_ERROR: ${isFault(error) ? error.message : 'The log of the server says more.'}`;
 }
 
 async function recordProgress(app: AppContext, build: BuildRow): Promise<void> {
   await inTransaction(app.db, async (trx) => {
-    await changeBuild(trx, build.buildId, { state: 'IN_PROGRESS' });
+    await changeBuild(trx, build.buildId, { state: 'IN_PROGRESS', attempts: build.attempts + 1 });
     await changeImageVersion(trx, build, { state: 'IN_PROGRESS', updatedAtMs: app.clock.now() });
   });
 }
@@ -127,8 +140,7 @@ async function settleImage(
   await refreshLatestVersions(trx, imageArn);
 }
 
-/** After a start: no build survives the process that ran it. */
-export async function failInterruptedBuilds(app: AppContext): Promise<void> {
-  const what = 'INTERNAL_PLATFORM_ERROR: The host process restarted during the build. Build again.';
-  for (const build of await listOpenBuilds(app.db)) await recordFailure(app, build, what, null);
+/** After a start: no build survives the process that ran it, so what it had begun is begun again. */
+export async function resumeInterruptedBuilds(app: AppContext): Promise<void> {
+  for (const { buildId } of await listOpenBuilds(app.db)) app.builds.add(() => buildImage(app, buildId));
 }

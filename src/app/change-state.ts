@@ -22,7 +22,7 @@ export async function changeState(
     const nowMs = app.clock.steady();
     const row = await changeMicrovm(app.db, before, change, nowMs);
     if (row) {
-      adopt(app, vm, row);
+      takeRow(app, vm, row);
       return row;
     }
     const fresh = await findMicrovm(app.db, before.microvmId);
@@ -31,11 +31,12 @@ export async function changeState(
         what: `MicroVM ${before.microvmId} cannot go from ${before.state} to ${change.state ?? before.state}.`,
       });
     }
-    adopt(app, vm, fresh);
+    takeRow(app, vm, fresh);
   }
 }
 
-function adopt(app: AppContext, vm: LiveMicrovm, row: MicrovmRow): void {
+/** A row that was written. Older ones than the one that is known change nothing. */
+export function takeRow(app: AppContext, vm: LiveMicrovm, row: MicrovmRow): void {
   const before = vm.row;
   if (row.generation <= before.generation) return;
   vm.row = row;

@@ -3,11 +3,13 @@ import { type Act, launch, resume, suspend, terminate } from './acts.ts';
 import { changeState } from './change-state.ts';
 import type { AppContext } from './context.ts';
 import type { LiveMicrovm } from './microvm-index.ts';
+import { recover } from './recovery.ts';
 
 const failurePauseMs = 1000;
 
 /** What to do next for a MicroVM in this state with this wish; undefined when there is nothing to do. */
-export function nextAct({ row: { state, wish, launchedAtMs } }: LiveMicrovm): Act | undefined {
+export function nextAct({ row: { state, wish, launchedAtMs }, isRecovering }: LiveMicrovm): Act | undefined {
+  if (isRecovering) return recover;
   switch (wish) {
     case 'RUNNING':
       if (state === 'PENDING') return launchedAtMs === null ? launch : resume;

@@ -106,12 +106,13 @@ test('rows that could not be removed after the files are removed later, and neve
   await expect(getMicrovmImage(t.app.context, caller, image)).rejects.toMatchObject({ code: 'not_found' });
 });
 
-test('an update whose build was cut short has failed after the restart; the version before stays', async () => {
+test('an update whose build the server ended with too often has failed; the version before stays', async () => {
   await using t = await testApp();
   await withVersions(t, 1);
   const gate = Promise.withResolvers<void>();
   t.node.gates.build = gate.promise;
   await updateMicrovmImage(t.app.context, caller, { ...image, ...spec });
+  await t.store.db.updateTable('builds').set({ attempts: 3 }).where('version', '=', '2.0').execute();
   const next = await nextServer(t);
   expect(await getMicrovmImage(next.context, caller, image)).toMatchObject({
     state: 'UPDATE_FAILED',

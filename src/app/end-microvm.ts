@@ -1,9 +1,11 @@
 // How a MicroVM ends: because somebody wishes it, or because the host says that it is gone.
+import type { EndReason } from '../contract/node-api.ts';
 import { changeState, ended } from './change-state.ts';
 import type { AppContext } from './context.ts';
 import { converge } from './convergence.ts';
 import { leave } from './endpoints.ts';
 import type { LiveMicrovm } from './microvm-index.ts';
+import { correct, onHost } from './recovery.ts';
 
 /** Wishes a MicroVM ended, whatever it does now. Resolves when the wish is written; without effect on one that ended. */
 export async function requestEnd(app: AppContext, vm: LiveMicrovm, stateReason: string | null): Promise<void> {
@@ -15,10 +17,16 @@ export async function requestEnd(app: AppContext, vm: LiveMicrovm, stateReason: 
 }
 
 /** The host says that it is gone. Whoever is connected to it hears so at once. */
-export async function recordEnd(app: AppContext, vm: LiveMicrovm, stateReason: string): Promise<void> {
+export async function hearEnd(app: AppContext, vm: LiveMicrovm, { what }: EndReason): Promise<void> {
   leave(app, vm);
+  if (vm.isRecovering) await converge(app, vm);
+  if (onHost(app, vm.row.microvmId)?.state === 'asleep') {
+    await correct(app, vm, what);
+    void converge(app, vm);
+    return;
+  }
   const row = await changeState(app, vm, ({ state }) =>
-    state === 'TERMINATED' || state === 'TERMINATING' ? undefined : ended(stateReason, app.clock.steady()),
+    state === 'TERMINATED' || state === 'TERMINATING' ? undefined : ended(what, app.clock.steady()),
   );
   if (row) await app.node.terminate(row.microvmId);
 }

@@ -6,6 +6,10 @@ import type { MicrovmState } from '../contract/states.ts';
 import type { MicrovmRow } from '../store/tables.ts';
 import { requireMicrovm } from './caller-checks.ts';
 import type { AppContext } from './context.ts';
+import { type Collection, collectGarbage } from './garbage/collect.ts';
+import { survey } from './garbage/find-orphans.ts';
+import type { Orphan } from './garbage/orphan.ts';
+import { type Reaping, type ReapOrder, reapOrphans } from './garbage/reap.ts';
 import { type Lease, leaseEnd, leaseMicrovm } from './lease.ts';
 import { metricsText } from './metrics/metrics-text.ts';
 import { type MicrovmTraffic, trafficOf } from './metrics/microvm-traffic.ts';
@@ -37,7 +41,7 @@ export interface ServerInfo {
   idleSignals: Limits['idleSignals'];
 }
 
-export interface MicrovmFacts extends MicrovmReport {
+export interface MicrovmFacts extends Omit<MicrovmReport, 'fromSnapshot'> {
   microvmId: string;
   state: MicrovmState;
   host: string;
@@ -62,6 +66,10 @@ export interface Extension {
   buildLog(caller: Caller, buildId: string): Promise<string>;
   /** In Prometheus's text format. For the server's own account. */
   metrics(caller: Caller): Promise<string>;
+  /** Things without an owner, largest first. For the server's own account, as all that cleans up. */
+  orphans(caller: Caller): Promise<Orphan[]>;
+  reapOrphans(caller: Caller, order: ReapOrder): Promise<Reaping>;
+  collectGarbage(caller: Caller, order: { dryRun: boolean }): Promise<Collection>;
   revokeTokens(caller: Caller, order: RevokeOrder): Promise<Revoked>;
   /** For the server's own account. */
   rotateTokenKeys(caller: Caller): Promise<void>;
@@ -91,8 +99,9 @@ export function createExtension(app: AppContext): Extension {
       const damage = app.scrubber.damageOf({ microvmId, buildId: row.buildId });
       const statistics =
         row.state === 'RUNNING' ? await app.node.statistics(microvmId).catch(() => undefined) : undefined;
+      const { fromSnapshot: _, ...report } = readReport(row);
       return {
-        ...{ microvmId, state: row.state, host: row.host, ...readReport(row) },
+        ...{ microvmId, state: row.state, host: row.host, ...report },
         ...(statistics ? { statistics } : {}),
         ...lastSeen(app, row),
         leasedUntil: leaseEnd(row.leaseUntilMs, app.clock.steady()),
@@ -109,6 +118,18 @@ export function createExtension(app: AppContext): Extension {
     async metrics(caller) {
       requireServerAccount(app, caller);
       return metricsText(app);
+    },
+    async orphans(caller) {
+      requireServerAccount(app, caller);
+      return (await survey(app)).orphans;
+    },
+    async reapOrphans(caller, order) {
+      requireServerAccount(app, caller);
+      return reapOrphans(app, order);
+    },
+    async collectGarbage(caller, order) {
+      requireServerAccount(app, caller);
+      return collectGarbage(app, order);
     },
     revokeTokens: (caller, order) => revokeTokens(app, caller, order),
     rotateTokenKeys: (caller) => rotateTokenKeys(app, caller),

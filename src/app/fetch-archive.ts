@@ -1,7 +1,7 @@
 // Brings the zip of an image from the object store to a file of this host.
 import { dirname } from 'node:path';
 import type { BuildReasonCode } from '../contract/node-api.ts';
-import { makeDirectory, writeStream } from '../lib/durable-file.ts';
+import { makeDirectory, remove, writeStream } from '../lib/durable-file.ts';
 import { Fault, isFault } from '../lib/errors.ts';
 import type { AppContext } from './context.ts';
 import { parseS3Uri } from './image-spec.ts';
@@ -16,6 +16,8 @@ export async function fetchArchive(app: AppContext, account: string, uri: string
     const { owner } = await app.objects.headBucket(bucket);
     if (owner !== account) throw refused('S3_ACCESS_DENIED', `Bucket ${bucket} belongs to another account.`);
     await makeDirectory(dirname(path));
+    // What an earlier attempt at this build, of a server that was killed, has left.
+    await remove(path);
     const { info, body } = await app.objects.get(bucket, key);
     const limit = app.settings.maxArchiveBytes;
     if (info.bytes > limit) {

@@ -8,7 +8,7 @@ import { logSleep, sleepRecord } from './sleep-record.ts';
 /** Quiet, by every signal that counts, for as long as its idle policy says; false without a policy. */
 export function isIdle(app: AppContext, vm: LiveMicrovm): boolean {
   const { state, wish, maxIdleSeconds, leaseUntilMs } = vm.row;
-  if (state !== 'RUNNING' || wish !== 'RUNNING' || maxIdleSeconds === null) return false;
+  if (vm.isRecovering || state !== 'RUNNING' || wish !== 'RUNNING' || maxIdleSeconds === null) return false;
   const { requests, lease } = app.settings.limits.idleSignals;
   const nowMs = app.clock.elapsed();
   if (requests && vm.signs.inFlight > 0) return false;

@@ -8,6 +8,8 @@ import { SampledSignals } from './sampled-signals.ts';
 export interface LiveMicrovm {
   /** Latest row; written by `changeState` and by nothing else. */
   row: MicrovmRow;
+  /** After a start: nobody knows yet what its host has of it. `recover` finds out. */
+  isRecovering: boolean;
   /** Shared with the gateway's threads, which count its requests in them. */
   readonly signs: Signs;
   /** Value of `signs.activity` at which the idle policy decided to suspend. */
@@ -42,6 +44,7 @@ export class MicrovmIndex {
   add(row: MicrovmRow, elapsedMs: number): LiveMicrovm {
     const vm: LiveMicrovm = {
       row,
+      isRecovering: false,
       signs: new Signs(),
       idleAtActivity: 0,
       wakingTimes: 0,

@@ -42,6 +42,7 @@ export async function insertNewVersion(app: AppContext, trx: Database, made: New
     memorySnapshotBytes: null,
     diskSnapshotBytes: null,
     codeInstallBytes: null,
+    attempts: 0,
     createdAtMs: nowMs,
     endedAtMs: null,
   });

@@ -9,6 +9,10 @@ export interface MicrovmReport {
   wake?: StageTimes;
   suspend?: StageTimes;
   asleepBytes?: number;
+  /** When its last snapshot was taken, ISO 8601. */
+  savedAt?: string;
+  /** Number of the snapshot that it runs, or ran last, from; 0: its image. A snapshot of the host with a higher number holds all that it has done. */
+  fromSnapshot?: number;
   /** Of the last suspend. */
   sleep?: SleepRecord;
   accelerator?: string;
@@ -17,14 +21,25 @@ export interface MicrovmReport {
 
 export const readReport = (row: MicrovmRow): MicrovmReport => fromJson(row.report as Json<MicrovmReport>);
 
-export function withLaunch(row: MicrovmRow, kind: 'launch' | 'wake', report: LaunchReport | undefined): Json<unknown> {
-  if (!report) return row.report;
-  const { stages, accelerator, repaired } = report;
-  return toJson({ ...readReport(row), [kind]: stages, accelerator, repaired });
+/** Without a report when the host was found to run it already. */
+export function withLaunch(
+  row: MicrovmRow,
+  kind: 'launch' | 'wake',
+  fromSnapshot: number,
+  report?: LaunchReport,
+): Json<unknown> {
+  const { stages, accelerator, repaired } = report ?? {};
+  const measured = report ? { [kind]: stages, accelerator, repaired } : {};
+  return toJson({ ...readReport(row), fromSnapshot, ...measured });
+}
+
+/** It sleeps as it was saved before: nobody could save it any more. */
+export function withRestart(row: MicrovmRow, nowMs: number): Json<unknown> {
+  return toJson({ ...readReport(row), sleep: { cause: 'restart', at: new Date(nowMs).toISOString() } });
 }
 
 /** Without a report when the host was found to have it asleep already. */
 export function withSuspend(row: MicrovmRow, sleep: SleepRecord, report?: SuspendReport): Json<unknown> {
   const stages = report ? { suspend: report.stages, asleepBytes: report.asleepBytes } : {};
-  return toJson({ ...readReport(row), ...stages, sleep });
+  return toJson({ ...readReport(row), ...stages, sleep, savedAt: sleep.at });
 }

@@ -1,20 +1,46 @@
 // On the way down: everything that runs is put to sleep, so that the next start finds it and requests wake it.
-import { within } from '../lib/deadline.ts';
+import { pause, within } from '../lib/deadline.ts';
 import { isFault } from '../lib/errors.ts';
 import { changeState } from './change-state.ts';
 import type { AppContext } from './context.ts';
 import { converge } from './convergence.ts';
 import type { LiveMicrovm } from './microvm-index.ts';
 
+const lookMs = 20;
+
+/** From now on nothing launches or wakes. Resolves when no request is under way, or after `deadlineMs`. */
+export async function drain(app: AppContext, deadlineMs: number): Promise<void> {
+  app.draining = true;
+  const start = performance.now();
+  const isBusy = (): boolean => app.index.all().some(({ signs }) => signs.inFlight > 0);
+  while (isBusy() && performance.now() - start < deadlineMs) await pause(lookMs);
+}
+
 /** Suspends every MicroVM that runs; nothing launches or wakes from now on. Resolves when done or at the deadline. */
 export async function suspendAll(app: AppContext, deadlineMs: number): Promise<void> {
   app.draining = true;
+  await eachWithin(app, deadlineMs, 'Suspending all MicroVMs', putToSleep);
+  const left = app.index.all().filter(({ row }) => row.state !== 'SUSPENDED');
+  if (left.length > 0) app.log.error('server.not_suspended', { microvmIds: left.map(({ row }) => row.microvmId) });
+}
+
+/** Lets every act come to its end; nothing launches or wakes from now on. Resolves when done or at the deadline. */
+export async function restAll(app: AppContext, deadlineMs: number): Promise<void> {
+  app.draining = true;
+  await eachWithin(app, deadlineMs, 'Coming to rest', converge);
+}
+
+async function eachWithin(
+  app: AppContext,
+  deadlineMs: number,
+  what: string,
+  act: (app: AppContext, vm: LiveMicrovm) => Promise<void>,
+): Promise<void> {
   try {
-    await within(deadlineMs, 'Suspending all MicroVMs', Promise.all(app.index.all().map((vm) => putToSleep(app, vm))));
+    await within(deadlineMs, what, Promise.all(app.index.all().map((vm) => act(app, vm))));
   } catch (error) {
     if (!isFault(error, 'deadline_exceeded')) throw error;
-    const left = app.index.all().filter(({ row }) => row.state !== 'SUSPENDED');
-    app.log.error('server.suspend_all_late', { microvmIds: left.map(({ row }) => row.microvmId) });
+    app.log.error('server.stop_late', { error: error.message });
   }
 }
 

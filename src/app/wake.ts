@@ -30,6 +30,7 @@ async function wakeOnce(app: AppContext, vm: LiveMicrovm): Promise<void> {
 /** Resolves when it runs, waking it if it may be woken. Rejects as `DataPlane.awake` does. */
 export async function awake(app: AppContext, vm: LiveMicrovm): Promise<void> {
   for (;;) {
+    if (vm.isRecovering) await recovered(app, vm);
     const { state, generation, launchedAtMs } = vm.row;
     switch (state) {
       case 'RUNNING':
@@ -58,6 +59,12 @@ export async function awake(app: AppContext, vm: LiveMicrovm): Promise<void> {
       throw new Fault('internal', { what: `What became of MicroVM ${vm.row.microvmId} could not be recorded.` });
     }
   }
+}
+
+/** The gateway bounds the wait. */
+async function recovered(app: AppContext, vm: LiveMicrovm): Promise<void> {
+  await converge(app, vm);
+  if (vm.isRecovering) throw refused(vm, 'is being taken over from an earlier server');
 }
 
 const refused = (vm: LiveMicrovm, why: string): Fault =>

@@ -1,6 +1,8 @@
 // What the control plane asks of one host. In one process `main` hands `app` an object; later the same calls travel over HTTP.
 // All times are milliseconds, all sizes bytes unless the name says otherwise.
 
+import type { Discarded, HostThing } from './inventory.ts';
+
 /** Build failure reasons of reference c.8 plus the observed free-text ones (`code` absent there). */
 export type BuildReasonCode =
   | 'S3_ACCESS_DENIED'
@@ -70,6 +72,8 @@ export interface ReserveOrder {
 }
 
 export interface LaunchOrder extends ReserveOrder {
+  /** As in `NodeClient.suspend`. */
+  generation?: number;
   /** Whose turn it takes where launches wait for one; accounts take turns. Absent: all such launches are one account's. */
   account?: string;
   /** For `/run`; the hook is called exactly when the image enables it. */
@@ -116,8 +120,25 @@ export interface RelayAddress {
 /** What really exists on the host, from its own files and processes. */
 export interface NodeMicrovm {
   microvmId: string;
-  buildId: string;
-  state: 'running' | 'asleep';
+  /** `recovering`: an earlier server left it, and what became of it is being found out; nothing else is known of it yet. */
+  state: 'running' | 'asleep' | 'recovering';
+  /** Absent while it is recovering. */
+  buildId?: string;
+  /** Number of its newest snapshot, from which it runs when it does; 0: it has none. A later snapshot has a higher number. */
+  snapshot: number;
+  /** Highest generation of an order for it. */
+  generation: number;
+}
+
+/** What an earlier server left, or an act could not remove. It is tried again, with pauses. */
+export interface Leftover {
+  /** What it is, with its path or name. */
+  what: string;
+  /** Why the last attempt failed. */
+  why: string;
+  attempts: number;
+  /** Time of the first attempt, milliseconds since the epoch. */
+  sinceMs: number;
 }
 
 /** What the process of a VM takes of its host. */
@@ -167,21 +188,43 @@ export interface NodeClient {
   reserve(order: ReserveOrder): Promise<void>;
   /** Restores, repairs freshness, calls `/run`. Waits for its turn; room that nobody reserved is refused as by `reserve`. Rejects with `hook_failed` when `/run` fails; nothing is left then. */
   launch(order: LaunchOrder): Promise<LaunchReport>;
-  /** Calls `/suspend`, closes connections, snapshots, ends the VMM. On `hook_failed` the MicroVM still runs. */
-  suspend(microvmId: string): Promise<SuspendReport>;
+  /**
+   * Calls `/suspend`, closes connections, snapshots, ends the VMM. On `hook_failed` the MicroVM still runs. `generation` is that of the row that
+   * the order comes from: the host refuses with `conflict` one that is lower than what it has seen for this MicroVM. Without it nothing is compared.
+   */
+  suspend(microvmId: string, generation?: number): Promise<SuspendReport>;
   /** Restores from the last snapshot, repairs freshness, calls `/resume`. Waits a while for room and its turn. Rejects with `capacity_exhausted`, or `snapshot_corrupt` naming the file. */
-  resume(microvmId: string): Promise<LaunchReport>;
+  resume(microvmId: string, generation?: number): Promise<LaunchReport>;
   /** Calls `/terminate` if it runs and the hook is enabled, ends it, removes its files, gives back its room. Idempotent. */
-  terminate(microvmId: string): Promise<void>;
+  terminate(microvmId: string, generation?: number): Promise<void>;
   /** Undefined while it does not run. Each time it wakes, the address is another one; the old one may become another MicroVM's. */
   relayOf(microvmId: string): RelayAddress | undefined;
-  /** Undefined while it sleeps. */
+  /** Undefined while it sleeps or is recovering. */
   statistics(microvmId: string): Promise<NodeStatistics | undefined>;
-  /** Tells about every MicroVM that ended without `terminate` having been called, before its relay's address can become another's. */
+  /**
+   * Tells about every MicroVM that ended without `terminate` having been called, before its relay's address can become another's. One whose VMM died
+   * and that has a snapshot is asleep there then: `resume` goes on from it, `terminate` removes it.
+   */
   onEnded(listener: (microvmId: string, reason: EndReason) => void): void;
   /** What exists now. */
   list(): NodeMicrovm[];
+  /**
+   * Resolves when it is known what became of a MicroVM that an earlier server left; at once for all others. With a sentence when its VM ran and is
+   * gone, or was being started: it is asleep at its last snapshot then, or nothing is left of it. Orders for it wait by themselves.
+   */
+  settled(microvmId: string): Promise<string | undefined>;
+  /** What could not be removed so far. */
+  leftovers(): Leftover[];
   deleteImage(buildId: string): Promise<void>;
+  /** Everything here that MicroVMs and builds have made, and what needs it. Takes a while: every file is looked at. */
+  inventory(): Promise<HostThing[]>;
+  /** Removes things of an inventory, each looked at anew: what something on this host needs stays. Of MicroVMs and images, whether anybody wants them is the caller's to know. */
+  discard(ids: readonly string[]): Promise<Discarded[]>;
   /** Ends everything this host runs without saving it and removes namespaces and temporary files. Suspend first what must survive. */
   close(): Promise<void>;
+  /**
+   * Ends this host's part in this process; MicroVMs that run go on, and the next one on the same directories takes them over. Resolves with how many these
+   * are; where there are none, it is like `close`.
+   */
+  leave(): Promise<number>;
 }

@@ -48,9 +48,10 @@ export type ImageVersionState =
   | 'DELETED'
   | 'DELETE_FAILED';
 
+/** IN_PROGRESS again: built anew after a restart. */
 export const imageVersionTransitions: Record<ImageVersionState, readonly ImageVersionState[]> = {
   PENDING: ['IN_PROGRESS', 'FAILED'],
-  IN_PROGRESS: ['SUCCESSFUL', 'FAILED'],
+  IN_PROGRESS: ['IN_PROGRESS', 'SUCCESSFUL', 'FAILED'],
   SUCCESSFUL: ['DELETING'],
   FAILED: ['DELETING'],
   DELETING: ['DELETED', 'DELETE_FAILED'],
@@ -65,7 +66,7 @@ export type BuildState = 'PENDING' | 'IN_PROGRESS' | 'SUCCESSFUL' | 'FAILED';
 
 export const buildTransitions: Record<BuildState, readonly BuildState[]> = {
   PENDING: ['IN_PROGRESS', 'FAILED'],
-  IN_PROGRESS: ['SUCCESSFUL', 'FAILED'],
+  IN_PROGRESS: ['IN_PROGRESS', 'SUCCESSFUL', 'FAILED'],
   SUCCESSFUL: [],
   FAILED: [],
 };

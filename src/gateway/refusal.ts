@@ -20,6 +20,7 @@ export const refusals = {
   too_many_requests: { status: 429, body: 'Too many requests' },
   too_many_connections: { status: 429, body: 'Too many connections' },
   headers_too_large: { status: 431, body: '' },
+  server_stopping: { status: 503, body: '', retryAfterSeconds: 5 },
   host_full: { status: 502, body: '', retryAfterSeconds: 5 },
   microvm_unavailable: { status: 502, body: '' },
   wake_timeout: { status: 502, body: '' },

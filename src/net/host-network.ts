@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
 import { chooseRange, resolverAddress, slotAt } from './addresses.ts';
+import { overlap, parseBlock } from './blocks.ts';
 import { hostRules, instancesOnHost, withoutHostRules } from './host-rules.ts';
 import { type SlotLimits, slotLimits, tableTooSmall } from './limits.ts';
 import { askJson, ipBatch, missingRight, nftLoad } from './network-tools.ts';
@@ -46,22 +47,33 @@ export interface HostShare {
   resolver: Resolver | undefined;
 }
 
-/** Sets the host up. Expects what an earlier run left to be swept. Throws `invalid_input` for ranges that cannot be allowed. */
+/**
+ * Sets the host up, or takes over what an earlier server left: guests that run on keep their range, and the table's old rules hold until the
+ * new ones do. Throws `invalid_input` for ranges that cannot be allowed.
+ */
 export async function openHost(order: HostOrder): Promise<HostShare> {
   const { instance, egress, udp, slots } = order;
   const allowedRanges = checkAllowedRanges(order.allowedRanges);
   const [routes, instances] = await Promise.all([listRoutes(), instancesOnHost()]);
   const destinations = routes.flatMap(({ dst }) => (dst ? [dst] : []));
-  const range = chooseRange([...destinations, ...allowedRanges], order.range);
+  const reserved = reservations(routes, instance);
+  const kept = reserved.find((dst) => !allowedRanges.some((allowed) => overlap(parseBlock(allowed), parseBlock(dst))));
+  const range = kept ?? chooseRange([...destinations, ...allowedRanges], order.range);
   // Two servers on one host: the last to go turns forwarding off again, so the mark is handed on.
   const forwardingWasOff = egress === 'internet' && (!forwarding() || instances.forwardingWasOff.length > 0);
   // Reserves the range, and keeps packets to slots that are gone from leaving by the default route.
-  await ipBatch([`route add unreachable ${range} metric ${reservationMetric(instance)}`]);
+  if (!kept) await ipBatch([`route add unreachable ${range} metric ${reservationMetric(instance)}`]);
   const resolver = egress === 'internet' ? await startResolver(order, range) : undefined;
   try {
     const reach = { egress, udp, allowedRanges, resolver: resolver?.place };
     await nftLoad(hostRules({ instance, range, reach, serverUid: process.getuid?.() ?? 0, forwardingWasOff }));
     if (egress === 'internet') setForwarding(true);
+    else giveForwardingBack(instance, instances.forwardingWasOff);
+    await dropRanges(
+      instance,
+      reserved.filter((dst) => dst !== range),
+      egress === 'internet' ? undefined : range,
+    );
     const tableSize = connectionTableSize();
     if (tableTooSmall(tableSize, slots)) order.log.warn('connection_table_small', { tableSize, slots, tableSizeFile });
     return { range, reach, limits: slotLimits(tableSize, slots), resolver };
@@ -73,7 +85,7 @@ export async function openHost(order: HostOrder): Promise<HostShare> {
 
 async function startResolver({ resolvConf, clock, log }: HostOrder, range: string): Promise<Resolver> {
   const address = resolverAddress(range);
-  await ipBatch([`addr add ${address}/32 dev lo`]);
+  await ipBatch([`addr replace ${address}/32 dev lo`]);
   const nameServers = new NameServers(resolvConf, clock);
   return openResolver({ address, slotOf: (peer) => slotAt(range, peer), nameServers, clock, log });
 }
@@ -81,17 +93,29 @@ async function startResolver({ resolvConf, clock, log }: HostOrder, range: strin
 /** Takes the host's share back, or what there is of it. */
 export async function closeHost(instance: string): Promise<void> {
   const [routes, instances] = await Promise.all([listRoutes(), instancesOnHost()]);
-  const reserved = routes.filter(
-    ({ type, metric }) => type === 'unreachable' && metric === reservationMetric(instance),
-  );
-  const lines = reserved.flatMap(({ dst, metric }) => [
-    ...(dst ? [`addr del ${resolverAddress(dst)}/32 dev lo`] : []),
-    `route del unreachable ${dst} metric ${metric}`,
-  ]);
-  if (lines.length > 0) await ipBatch(lines, { keepGoing: true });
-  const others = instances.forwardingWasOff.filter((other) => other !== instance);
-  if (instances.forwardingWasOff.includes(instance) && others.length === 0) setForwarding(false);
+  await dropRanges(instance, reservations(routes, instance));
+  giveForwardingBack(instance, instances.forwardingWasOff);
   if (instances.all.includes(instance)) await nftLoad(withoutHostRules(instance));
+}
+
+/** The ranges that `instance` has reserved. */
+function reservations(routes: readonly Route[], instance: string): string[] {
+  const own = routes.filter(({ type, metric }) => type === 'unreachable' && metric === reservationMetric(instance));
+  return own.flatMap(({ dst }) => (dst ? [dst] : []));
+}
+
+/** Gives ranges back; of `quiet` the resolver's address only. */
+async function dropRanges(instance: string, ranges: readonly string[], quiet?: string): Promise<void> {
+  const lines = [
+    ...[...ranges, ...(quiet ? [quiet] : [])].map((range) => `addr del ${resolverAddress(range)}/32 dev lo`),
+    ...ranges.map((range) => `route del unreachable ${range} metric ${reservationMetric(instance)}`),
+  ];
+  if (lines.length > 0) await ipBatch(lines, { keepGoing: true });
+}
+
+/** `marked` are the instances whose table says that forwarding was off before them: the last of them turns it off. */
+function giveForwardingBack(instance: string, marked: readonly string[]): void {
+  if (marked.includes(instance) && marked.every((other) => other === instance)) setForwarding(false);
 }
 
 async function listRoutes(): Promise<Route[]> {

@@ -3,15 +3,18 @@ import { type Clock, systemClock, type Timer } from '../lib/clock.ts';
 import { describe, Fault } from '../lib/errors.ts';
 import { type Log, silentLog } from '../lib/log.ts';
 import { WaitingLine } from '../lib/waiting-line.ts';
-import { slotIndexLimit } from './addresses.ts';
+import type { SlotLink } from './addresses.ts';
+import { adoptSlot } from './adopt-slot.ts';
 import { closeHost, type HostShare, openHost } from './host-network.ts';
 import { receivedBytes } from './link-counters.ts';
-import { makeSlot, removeSlots, slotNames } from './make-slot.ts';
+import { madeMs, makeSlot, type SlotPlan, slotNames } from './make-slot.ts';
 import { missingRight } from './network-tools.ts';
 import type { Egress } from './reach.ts';
-import { guestNetwork, type Slot, type SlotPool } from './slot.ts';
+import { guestNetwork, type Slot, type SlotPool, type SlotUse, type StandingSlot } from './slot.ts';
+import { SlotIndices } from './slot-indices.ts';
+import { SlotRemoval } from './slot-removal.ts';
 import { tap } from './slot-rules.ts';
-import { sweepSlots } from './sweep-slots.ts';
+import { slotsOnHost, sweep, sweepSlots } from './sweep-slots.ts';
 
 export interface SlotPoolOptions {
   /** 4–6 hex digits, the same at every start from one data directory and different between data directories. */
@@ -41,15 +44,14 @@ export interface SlotPoolOptions {
 /** How long after a launch took a slot the next is made, so that the two do not compete. */
 const quietMs = 1000;
 
-/** Sweeps what a crashed server left, sets the host up and starts to fill the pool. Rejects with `missing_right`, `missing_tool` or `invalid_input`. */
+/** Sets the host up and starts to fill the pool. Slots of an earlier server stay until they are adopted or swept. Rejects with `missing_right`, `missing_tool` or `invalid_input`. */
 export async function createSlotPool(options: SlotPoolOptions): Promise<SlotPool> {
   const { instance, egress = 'none', clock = systemClock, log = silentLog } = options;
   if (!/^[0-9a-f]{4,6}$/.test(instance)) {
     throw new Fault('invalid_input', { what: `The instance must be 4 to 6 hex digits, not ${instance}.` });
   }
   if (process.platform !== 'linux' || process.getuid?.() !== 0) throw missingRight('root');
-  const swept = await sweepSlots(instance);
-  if (swept > 0) log.info('slots_swept', { instance, count: swept });
+  const found = slotsOnHost(instance);
   try {
     const {
       egressUdp: udp = false,
@@ -57,9 +59,10 @@ export async function createSlotPool(options: SlotPoolOptions): Promise<SlotPool
       resolvConf = '/etc/resolv.conf',
     } = options;
     const order = { instance, egress, udp, allowedRanges, resolvConf, range: options.range, slots: options.max };
-    return new Pool(options, await openHost({ ...order, clock, log }));
+    return new Pool(options, await openHost({ ...order, clock, log }), found);
   } catch (error) {
-    await closeHost(instance).catch(() => {});
+    // Guests of an earlier server may still run: its rules confine them.
+    if (found.length === 0) await closeHost(instance).catch(() => {});
     throw error;
   }
 }
@@ -73,17 +76,22 @@ class Pool implements SlotPool {
   /** Every slot that exists, by index. */
   readonly #slots = new Map<number, Slot>();
   readonly #ready: Slot[] = [];
-  #nextIndex = 0;
+  readonly #indices: SlotIndices;
+  readonly #removal: SlotRemoval;
+  #isSwept = false;
   #quiet: Timer | undefined;
   #filling: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(options: SlotPoolOptions, host: HostShare) {
+  constructor(options: SlotPoolOptions, host: HostShare, found: readonly number[]) {
     this.#options = options;
     this.#host = host;
+    this.#indices = new SlotIndices(found);
     this.#size = Math.min(options.size ?? 2, options.max);
     this.#log = options.log ?? silentLog;
-    this.#line = new WaitingLine(options.clock ?? systemClock, 'The wait for a network slot');
+    const { clock = systemClock } = options;
+    this.#removal = new SlotRemoval(options.instance, clock, this.#log);
+    this.#line = new WaitingLine(clock, 'The wait for a network slot');
     this.#fill();
   }
 
@@ -100,20 +108,60 @@ class Pool implements SlotPool {
     return waiting;
   }
 
-  adopt(index: number): Promise<Slot> {
-    return Promise.reject(new Fault('not_found', { what: `Slot ${index} is not there.` }));
+  async adopt(index: number): Promise<Slot> {
+    if (this.#closing) throw new Fault('aborted', { what: 'Taking over a network slot' });
+    const { found } = this.#indices;
+    if (!found.delete(index)) throw new Fault('not_found', { what: `Slot ${index} is not there.` });
+    const plan = this.#plan(index);
+    try {
+      return await this.#indices.during(index, async () => this.#keep(plan, await adoptSlot(plan)));
+    } catch (error) {
+      if (this.#isSwept) await this.#removal.remove([index]);
+      else found.add(index);
+      throw error;
+    }
   }
 
   async sweep(): Promise<number> {
-    return 0;
+    if (this.#closing) return 0;
+    const indices = [...this.#indices.found];
+    this.#indices.found.clear();
+    this.#isSwept = true;
+    if (indices.length > 0) {
+      await this.#removal.remove(indices);
+      this.#log.info('slots_swept', { count: indices.length, left: this.#removal.pending.size });
+    }
+    return indices.length;
+  }
+
+  list(): ReadonlyMap<number, StandingSlot> {
+    const ready = new Set(this.#ready.map(({ index }) => index));
+    const { found, busy } = this.#indices;
+    const { pending, left } = this.#removal;
+    const isUsed = (index: number): boolean =>
+      [this.#slots, found, busy].some((indices) => indices.has(index)) || (pending.has(index) && !left.has(index));
+    const useOf = (index: number): SlotUse => (ready.has(index) ? 'ready' : isUsed(index) ? 'used' : 'left');
+    const { instance } = this.#options;
+    const one = (index: number): StandingSlot => {
+      const names = slotNames(instance, index);
+      return { namespace: names.namespace, use: useOf(index), madeMs: madeMs(names) };
+    };
+    return new Map(slotsOnHost(instance).map((index) => [index, one(index)]));
+  }
+
+  async discard(index: number): Promise<boolean> {
+    if (this.#closing || this.list().get(index)?.use !== 'left') return false;
+    await this.#removal.remove([index]);
+    return !this.#removal.pending.has(index);
   }
 
   leave(): Promise<void> {
-    return this[Symbol.asyncDispose]();
+    this.#closing ??= this.#close(false);
+    return this.#closing;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    this.#closing ??= this.#close();
+    this.#closing ??= this.#close(true);
     return this.#closing;
   }
 
@@ -146,13 +194,21 @@ class Pool implements SlotPool {
   }
 
   async #make(): Promise<Slot> {
-    const index = this.#freeIndex();
+    const { pending } = this.#removal;
+    const plan = this.#plan(this.#indices.free((index) => this.#slots.has(index) || pending.has(index)));
+    const startedAt = performance.now();
+    const slot = await this.#indices.during(plan.index, async () => this.#keep(plan, await makeSlot(plan)));
+    this.#log.info('slot_made', { index: slot.index, ms: Math.round(performance.now() - startedAt) });
+    return slot;
+  }
+
+  #plan(index: number): SlotPlan {
     const { instance, tapOwner } = this.#options;
     const { range, reach, limits } = this.#host;
-    const tapOwnerUid = tapOwner?.(index) ?? 0;
-    const startedAt = performance.now();
-    const link = await makeSlot({ instance, index, range, reach, limits, tapOwnerUid });
-    this.#log.info('slot_made', { index, ms: Math.round(performance.now() - startedAt) });
+    return { instance, index, range, reach, limits, tapOwnerUid: tapOwner?.(index) ?? 0 };
+  }
+
+  #keep({ instance, index, tapOwnerUid }: SlotPlan, link: SlotLink): Slot {
     let released: Promise<void> | undefined;
     const { namespace, hostLink } = slotNames(instance, index);
     const slot: Slot = {
@@ -172,23 +228,10 @@ class Pool implements SlotPool {
     return slot;
   }
 
-  /** Indices are taken in turn, so that an address is long out of use before it comes again. */
-  #freeIndex(): number {
-    while (this.#slots.has(this.#nextIndex)) this.#nextIndex = (this.#nextIndex + 1) % slotIndexLimit;
-    const index = this.#nextIndex;
-    this.#nextIndex = (index + 1) % slotIndexLimit;
-    return index;
-  }
-
   async #release(index: number): Promise<void> {
     // The names may belong to a next pool by then.
     if (this.#closing) return this.#closing;
-    try {
-      await removeSlots([slotNames(this.#options.instance, index)]);
-    } catch (error) {
-      // The next start sweeps it.
-      this.#log.warn('slot_left', { index, why: describe(error) });
-    }
+    await this.#removal.remove([index]);
     this.#slots.delete(index);
     this.#host.resolver?.forget(index);
     this.#fill();
@@ -201,14 +244,16 @@ class Pool implements SlotPool {
     return new Fault('capacity_exhausted', { what: `All ${max} network slots of this host are in use.` });
   }
 
-  async #close(): Promise<void> {
+  async #close(everything: boolean): Promise<void> {
     this.#quiet?.cancel();
+    this.#removal.stop();
     this.#line.close(new Fault('aborted', { what: 'Taking a network slot' }));
     await this.#filling;
     const { instance } = this.#options;
-    await removeSlots([...this.#slots.keys()].map((index) => slotNames(instance, index)));
-    this.#slots.clear();
+    // The resolver's address is given back with the host's share.
     await this.#host.resolver?.[Symbol.asyncDispose]();
-    await closeHost(instance);
+    if (everything) await sweepSlots(instance);
+    else await sweep(instance, [...this.#ready.map(({ index }) => index), ...this.#removal.pending]);
+    this.#slots.clear();
   }
 }

@@ -66,6 +66,12 @@ ${out ? egressRules(reach, limits) : chain('egress', [refusal])}}
 `;
 }
 
+/** nft script that puts these rules in the place of those that a slot has, in one transaction. */
+export function newSlotRules(link: SlotLink, reach: Reach, limits: SlotLimits): string {
+  const tables = ['netdev', 'inet'].map((family) => `table ${family} wb {}\ndelete table ${family} wb\n`);
+  return `${tables.join('')}${slotRules(link, reach, limits)}`;
+}
+
 /** Questions to the gateway are answered by our resolver. */
 function nameRules({ address, udpPort, tcpPort }: ResolverPlace): string {
   const { gatewayAddress } = guestNetwork;

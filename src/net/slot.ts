@@ -26,6 +26,16 @@ export interface Slot {
   release(): Promise<void>;
 }
 
+/** `used`: given out, or its fate is not decided yet; `left`: nobody uses it. */
+export type SlotUse = 'ready' | 'used' | 'left';
+
+export interface StandingSlot {
+  namespace: string;
+  use: SlotUse;
+  /** When it was made, milliseconds since the epoch by the machine's clock. */
+  madeMs: number;
+}
+
 /** Slots made ahead. */
 export interface SlotPool extends AsyncDisposable {
   acquire(signal?: AbortSignal): Promise<Slot>;
@@ -33,6 +43,10 @@ export interface SlotPool extends AsyncDisposable {
   adopt(index: number): Promise<Slot>;
   /** Removes the slots of earlier servers that were not adopted. Resolves with how many there were. */
   sweep(): Promise<number>;
+  /** Every slot of this instance that stands, whole or not, by index. */
+  list(): ReadonlyMap<number, StandingSlot>;
+  /** Removes one that is `left`. Resolves with whether it is gone; false for any other. */
+  discard(index: number): Promise<boolean>;
   /** Ends this pool but leaves slots that are in use as they are, for a later `adopt`. */
   leave(): Promise<void>;
 }

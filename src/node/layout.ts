@@ -1,29 +1,39 @@
-// Where one host keeps things. Everything durable is below the data directory; sockets are below a short run directory, which a crash may leave and a start clears.
+// Where one host keeps things. Everything durable is below the data directory; what describes VMs that run, and their sockets, is below the run
+// directory, which ends with the host's next boot.
 import { createHash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export interface NodeLayout {
+  /** The data directory itself. */
+  data: string;
   images: string;
   logs: string;
   vms: string;
   buildCaches: string;
+  /** Zips that builds read. */
+  archives: string;
   run: string;
+  /** What is under way with which MicroVM; below the run directory. */
+  journal: string;
 }
 
 /** A short name of this data directory, for namespaces and the run directory. */
 export const instanceOf = (dataDirectory: string): string =>
   createHash('sha256').update(dataDirectory).digest('hex').slice(0, 5);
 
-export function nodeLayout(dataDirectory: string, instance: string): NodeLayout {
+/** Unix socket paths end at 108 bytes and the data directory may be anywhere, so the run directory is a short one. */
+export function nodeLayout(dataDirectory: string, instance: string, run = `/run/waterbear-${instance}`): NodeLayout {
   const at = (name: string): string => join(dataDirectory, name);
-  // Unix socket paths end at 108 bytes, and the data directory may be anywhere.
   return {
+    data: dataDirectory,
     images: at('images'),
     logs: at('logs'),
     vms: at('vms'),
     buildCaches: at('build-cache'),
-    run: `/run/waterbear-${instance}`,
+    archives: at('archives'),
+    run,
+    journal: join(run, 'journal'),
   };
 }
 
@@ -33,6 +43,7 @@ export const vmPaths = (layout: NodeLayout, microvmId: string) => {
     directory,
     record: join(directory, 'microvm.json'),
     disks: join(directory, 'disk'),
+    run: join(layout.run, microvmId.slice(-12)),
     snapshot: (generation: number): string => join(directory, `sleep-${generation}`),
   };
 };

@@ -1,46 +1,33 @@
 // One host in this process: its images, its MicroVMs, the driver that runs them and the slots they are wired to.
-import { join } from 'node:path';
-import { type Builder, buildImage } from '../build/build-image.ts';
+import { mkdir, readdir } from 'node:fs/promises';
 import { readImageRecord } from '../build/image-record.ts';
-import type { Readiness } from '../build/readiness.ts';
-import type {
-  BuildOrder,
-  BuildOutcome,
-  EndReason,
-  LaunchOrder,
-  LaunchReport,
-  NodeClient,
-} from '../contract/node-api.ts';
-import { remove } from '../lib/durable-file.ts';
+import type { EndReason, LaunchOrder, LaunchReport, NodeClient } from '../contract/node-api.ts';
+import type { Clock } from '../lib/clock.ts';
+import { makeDirectory, remove } from '../lib/durable-file.ts';
 import { Fault, isFault } from '../lib/errors.ts';
-import type { Log } from '../lib/log.ts';
-import type { SlotPool } from '../net/slot.ts';
-import type { Driver } from '../vmm/driver.ts';
-import type { Admission } from './admission/admission.ts';
-import type { Hold } from './admission/memory-ledger.ts';
-import { buildDriver } from './build-driver.ts';
-import { openBuildLog, readBuildLog } from './build-log.ts';
-import { demandOf, unknownImage } from './image-facts.ts';
-import type { NodeLayout } from './layout.ts';
-import { recover } from './recover.ts';
-import { Resident, type ResidentTools } from './resident.ts';
+import { readBuildLog } from './build-log.ts';
+import { Cleaning, removedSuffix } from './cleaning.ts';
+import { type ImageBuildParts, ImageBuilds } from './image-builds.ts';
+import { demandOf } from './image-facts.ts';
+import { type DiscardActs, discard } from './inventory/discard.ts';
+import { takeInventory } from './inventory/inventory.ts';
+import type { HeldMicrovm, InventorySources } from './inventory/sources.ts';
+import { Journal } from './journal.ts';
+import { type NodeLayout, vmPaths } from './layout.ts';
+import { Recovery } from './recovery.ts';
+import { Resident } from './resident.ts';
+import type { ResidentTools } from './resident-tools.ts';
 import { newRecord, writeRecord } from './vm-record.ts';
 
-export interface LocalNodeParts {
-  driver: Driver;
-  builder: Builder;
-  /** Absent for the fake driver. */
-  slots: SlotPool | undefined;
-  runStepsOnline: boolean;
+export interface LocalNodeParts extends ImageBuildParts {
   /** A host without egress confines everybody; one with it cannot yet leave out a single MicroVM. */
   confinesEgress: boolean;
-  layout: NodeLayout;
-  readiness: Readiness;
-  admission: Admission;
-  log: Log;
+  clock: Clock;
+  /** By the clock that dates files; default the machine's. */
+  fileTime?: () => number;
 }
 
-/** Starts the host: clears leftovers, finds what sleeps. */
+/** Starts the host. What an earlier server left is seen to in the background: see `NodeClient.settled`. */
 export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient> {
   const { driver, layout, admission, log } = parts;
   const closing = new AbortController();
@@ -57,68 +44,41 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
   };
   const residents = new Map<string, Resident>();
   const listeners: ((microvmId: string, reason: EndReason) => void)[] = [];
+  const cleaning = new Cleaning(parts.clock, log);
+  const journal = new Journal(layout);
   const tools: ResidentTools = {
     ...parts,
-    closing: closing.signal,
-    onEnded(microvmId, reason) {
-      residents.delete(microvmId);
-      log.warn('microvm_ended', { microvmId, ...reason });
+    ...{ journal, cleaning, closing: closing.signal },
+    onEnded(microvmId, reason, asleep) {
+      if (!asleep) residents.delete(microvmId);
+      log.warn('microvm_ended', { microvmId, ...reason, asleep });
       for (const listener of listeners) listener(microvmId, reason);
     },
   };
-  const imageDirectory = (buildId: string): string => join(layout.images, buildId);
-  const logPath = (buildId: string): string => join(layout.logs, `${buildId}.log`);
-  const resident = (microvmId: string): Resident => {
+  await makeDirectories(layout);
+  await journal.open();
+  const directories = (await readdir(layout.vms)).filter((name) => !name.endsWith(removedSuffix));
+  const recovery = new Recovery(tools, residents, { directories, journal: await journal.microvmIds() });
+  const builds = new ImageBuilds(parts, cleaning, recovery.buildsCleared);
+
+  const settledResident = async (microvmId: string, generation: number | undefined): Promise<Resident> => {
+    await recovery.settled(microvmId);
     const found = residents.get(microvmId);
     if (!found) throw new Fault('not_found', { what: `This host has no MicroVM ${microvmId}.`, kind: 'microvm' });
+    found.take(generation);
     return found;
-  };
-  for (const { record, generation } of await recover(layout, log)) {
-    const image = await readImageRecord(imageDirectory(record.buildId)).catch(() => unknownImage);
-    residents.set(record.microvmId, new Resident(tools, record, imageDirectory(record.buildId), image, generation));
-  }
-
-  const removeImage = async (buildId: string): Promise<void> => {
-    await remove(imageDirectory(buildId));
-    driver.forget(imageDirectory(buildId));
-  };
-
-  const build = async (
-    order: BuildOrder,
-    onLog: (text: string) => void,
-    signal: AbortSignal,
-  ): Promise<BuildOutcome> => {
-    const buildLog = await openBuildLog(logPath(order.buildId), onLog);
-    let room: Hold | undefined;
-    try {
-      room = await admission.build(order, signal);
-      const runDirectory = `${layout.run}/b-${order.buildId.slice(0, 8)}`;
-      const buildTools = { ...parts, driver: buildDriver(driver, admission, order), runDirectory };
-      const target = imageDirectory(order.buildId);
-      const outcome = await buildImage(buildTools, order, target, (text) => buildLog.write(text), signal);
-      await driver.preload(target).catch(async (error: unknown) => {
-        await removeImage(order.buildId);
-        throw error;
-      });
-      return outcome;
-    } catch (error) {
-      buildLog.write(`--- failed: ${error instanceof Error ? error.message : error}\n`);
-      throw error;
-    } finally {
-      room?.release();
-      await buildLog.flush();
-    }
   };
 
   const launch = async (order: LaunchOrder): Promise<LaunchReport> => {
-    const { microvmId, buildId, account = '' } = order;
+    const { microvmId, buildId, account = '', generation = 0 } = order;
+    await recovery.settled(microvmId);
     if (residents.has(microvmId)) throw new Fault('conflict', { what: `${microvmId} exists already.` });
-    const image = await readImageRecord(imageDirectory(buildId)).catch((error: unknown) => {
+    const image = await readImageRecord(builds.directory(buildId)).catch((error: unknown) => {
       admission.giveBack(microvmId);
       throw error;
     });
-    const record = newRecord(microvmId, buildId, account);
-    const made = new Resident(tools, record, imageDirectory(buildId), image, 0);
+    const record = newRecord(microvmId, buildId, account, generation);
+    const made = new Resident(tools, record, builds.directory(buildId), image, 0);
     residents.set(microvmId, made);
     try {
       await writeRecord(layout, record);
@@ -131,12 +91,39 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
     }
   };
 
-  const terminate = async (microvmId: string): Promise<void> => {
+  const terminate = async (microvmId: string, generation: number | undefined): Promise<void> => {
     admission.giveBack(microvmId);
+    await recovery.settled(microvmId);
     const found = residents.get(microvmId);
     if (!found) return;
+    found.take(generation);
     await found.end();
     residents.delete(microvmId);
+  };
+
+  const held = (): Map<string, HeldMicrovm> => {
+    const one = (microvmId: string): [string, HeldMicrovm] => [
+      microvmId,
+      { atRest: residents.get(microvmId)?.atRest ?? false, run: vmPaths(layout, microvmId).run },
+    ];
+    return new Map([...residents.keys(), ...recovery.pending].map(one));
+  };
+  const fileTime = parts.fileTime ?? Date.now;
+  const sources: InventorySources = { ...parts, held, builds: () => builds.underWay, fileTime };
+  const acts: DiscardActs = {
+    async endMicrovm(microvmId) {
+      await terminate(microvmId, undefined);
+      await cleaning.removeDirectory(vmPaths(layout, microvmId).directory);
+    },
+    removeImage: (buildId) => builds.removeImage(buildId),
+    whileAtRest: async (microvmId, work) => (await settledResident(microvmId, undefined)).whileAtRest(work),
+  };
+
+  const rest = async (): Promise<void> => {
+    // What still runs of an earlier server is either ours by then or nobody's: it is not ended half taken over.
+    await recovery.adopted;
+    cleaning.close();
+    admission.close();
   };
 
   return {
@@ -152,44 +139,74 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
 
     build(order, onLog, cancelled) {
       const signal = cancelled ? AbortSignal.any([closing.signal, cancelled]) : closing.signal;
-      return tracked(build(order, onLog, signal));
+      return tracked(builds.build(order, onLog, signal));
     },
 
-    buildLog: (buildId) => readBuildLog(logPath(buildId)),
+    buildLog: (buildId) => readBuildLog(builds.logPath(buildId)),
 
     async reserve({ microvmId, buildId }) {
-      await admission.reserve(microvmId, demandOf(buildId, await readImageRecord(imageDirectory(buildId))));
+      await admission.reserve(microvmId, demandOf(buildId, await readImageRecord(builds.directory(buildId))));
     },
 
     launch: (order) => tracked(launch(order)),
-    suspend: async (microvmId) => tracked(resident(microvmId).sleep()),
-    resume: async (microvmId) => tracked(resident(microvmId).wake('resume')),
-    terminate: (microvmId) => tracked(terminate(microvmId)),
+    suspend: (microvmId, generation) =>
+      tracked(settledResident(microvmId, generation).then((resident) => resident.sleep())),
+    resume: (microvmId, generation) =>
+      tracked(settledResident(microvmId, generation).then((resident) => resident.wake('resume'))),
+    terminate: (microvmId, generation) => tracked(terminate(microvmId, generation)),
     relayOf: (microvmId) => residents.get(microvmId)?.relay,
 
-    statistics: async (microvmId) => resident(microvmId).statistics(),
+    async statistics(microvmId) {
+      if (recovery.pending.includes(microvmId)) return undefined;
+      return (await settledResident(microvmId, undefined)).statistics();
+    },
 
     onEnded: (listener) => void listeners.push(listener),
 
-    list: () =>
-      [...residents.values()].map(({ record, state }) => ({
-        microvmId: record.microvmId,
-        buildId: record.buildId,
-        state,
+    list: () => [
+      ...[...residents.values()].map(({ record, state, snapshot, orderGeneration: generation }) => ({
+        ...{ microvmId: record.microvmId, buildId: record.buildId, state, snapshot, generation },
       })),
+      ...recovery.pending
+        .filter((microvmId) => !residents.has(microvmId))
+        .map((microvmId) => ({ microvmId, state: 'recovering', snapshot: 0, generation: 0 }) as const),
+    ],
+
+    settled: (microvmId) => recovery.settled(microvmId),
+    leftovers: () => cleaning.leftovers,
 
     async deleteImage(buildId) {
-      await removeImage(buildId);
-      await remove(logPath(buildId));
+      await builds.removeImage(buildId);
+      await remove(builds.logPath(buildId));
     },
 
+    inventory: () => takeInventory(sources),
+    discard: (ids) => tracked(discard(sources, acts, ids)),
+
     async close() {
+      await rest();
       closing.abort();
-      admission.close();
       const results = await Promise.allSettled([...residents.values()].map((one) => one.kill()));
       await Promise.all(underway);
       for (const result of results) if (result.status === 'rejected' && !isFault(result.reason)) throw result.reason;
       await remove(layout.run);
     },
+
+    async leave() {
+      await rest();
+      // Steps under way come to their end first: each has its deadlines. Builds end.
+      builds.stop();
+      await Promise.all(underway);
+      const left = await Promise.all([...residents.values()].map((one) => one.leave()));
+      closing.abort();
+      const running = left.filter((runs) => runs).length;
+      if (running === 0) await remove(layout.run);
+      return running;
+    },
   };
+}
+
+async function makeDirectories(layout: NodeLayout): Promise<void> {
+  for (const directory of [layout.images, layout.logs, layout.vms]) await makeDirectory(directory);
+  await mkdir(layout.run, { recursive: true, mode: 0o711 });
 }

@@ -1,4 +1,5 @@
 // Composes one host from its settings: driver, slots, builder, and the node on top of them.
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fakeBuilder } from '../build/fake-builder.ts';
 import { openBuilder } from '../build/open-builder.ts';
@@ -39,7 +40,10 @@ export interface NodeSettings extends CapacitySettings {
 const firstVmmUid = (instance: string): number =>
   1_000_000 + (Number.parseInt(instance, 16) % slotIndexLimit) * slotIndexLimit;
 
-/** Closing the node gives everything back: VMs, slots, tables, memory. */
+/**
+ * Opens the host in a time that does not depend on how many MicroVMs there are; what an earlier server left is seen to in the background. Closing it gives
+ * everything back: VMs, slots, tables, memory.
+ */
 export async function openNode(
   settings: NodeSettings,
   clock: Clock,
@@ -113,9 +117,16 @@ export async function openNode(
       await slots[Symbol.asyncDispose]();
       await driver[Symbol.asyncDispose]();
     };
-    return { ...node, close };
+    const leave = async (): Promise<number> => {
+      const left = await node.leave();
+      await (left > 0 ? slots.leave() : slots[Symbol.asyncDispose]());
+      await driver[Symbol.asyncDispose]();
+      return left;
+    };
+    return { ...node, close, leave };
   } catch (error) {
-    await slots[Symbol.asyncDispose]();
+    const isFirst = (await readdir(layout.journal).catch(() => [])).length === 0;
+    await (isFirst ? slots[Symbol.asyncDispose]() : slots.leave());
     await driver[Symbol.asyncDispose]();
     throw error;
   }

@@ -1,35 +1,19 @@
 // One MicroVM of this host, awake or asleep, and the steps that change which. Steps of one MicroVM never overlap: the control plane asks one at a time,
-// and `busy` refuses what would.
+// and `busy` refuses what would. Each is in the journal before it begins: `recovery.ts` says what a crash in the middle of it leads to.
 import type { EndReason, LaunchReport, NodeStatistics, RelayAddress, SuspendReport } from '../contract/node-api.ts';
-import { remove } from '../lib/durable-file.ts';
 import { describe, Fault } from '../lib/errors.ts';
-import type { Log } from '../lib/log.ts';
-import { type Stopwatch, startStopwatch } from '../lib/stopwatch.ts';
-import type { Slot, SlotPool } from '../net/slot.ts';
-import type { Driver, Machine, MachineEnd } from '../vmm/driver.ts';
-import type { Admission } from './admission/admission.ts';
+import { startStopwatch } from '../lib/stopwatch.ts';
+import type { Slot } from '../net/slot.ts';
+import type { Machine, MachineEnd } from '../vmm/driver.ts';
+import type { Hold } from './admission/memory-ledger.ts';
+import { type Awake, wakeUp } from './awake.ts';
 import { callHook } from './hooks.ts';
 import { demandOf, type ImageFacts } from './image-facts.ts';
-import { type NodeLayout, vmPaths } from './layout.ts';
+import type { JournaledAct } from './journal.ts';
+import { vmPaths } from './layout.ts';
+import type { ResidentTools } from './resident-tools.ts';
 import { Snapshots } from './snapshots.ts';
-import type { VmRecord } from './vm-record.ts';
-
-export interface ResidentTools {
-  driver: Driver;
-  slots: SlotPool | undefined;
-  layout: NodeLayout;
-  admission: Admission;
-  log: Log;
-  /** The end of the host: nothing starts any more, and what is being started ends. */
-  closing: AbortSignal;
-  /** Called when the MicroVM is no more and nobody asked for that. */
-  onEnded(microvmId: string, reason: EndReason): void;
-}
-
-interface Awake {
-  machine: Machine;
-  slot: Slot | undefined;
-}
+import { type VmRecord, writeRecord } from './vm-record.ts';
 
 export class Resident {
   readonly record: VmRecord;
@@ -39,6 +23,7 @@ export class Resident {
   readonly #snapshots: Snapshots;
   #awake: Awake | undefined;
   #busy = false;
+  #orderGeneration: number;
 
   constructor(tools: ResidentTools, record: VmRecord, image: string, facts: ImageFacts, generation: number) {
     this.#tools = tools;
@@ -46,15 +31,35 @@ export class Resident {
     this.#image = image;
     this.#facts = facts;
     this.#snapshots = new Snapshots(tools, record.microvmId, image, facts, generation);
+    this.#orderGeneration = record.orderGeneration;
   }
 
   get state(): 'running' | 'asleep' {
     return this.#awake ? 'running' : 'asleep';
   }
 
-  get machine(): Machine {
-    if (!this.#awake) throw new Fault('guest_failed', { what: 'is asleep' });
-    return this.#awake.machine;
+  /** It sleeps, and nothing is under way with it. */
+  get atRest(): boolean {
+    return !this.#awake && !this.#busy && !this.#snapshots.isMerging;
+  }
+
+  /** Keeps it asleep as long as `work` takes. Rejects with `conflict` when it does not sleep. */
+  whileAtRest(work: () => Promise<void>): Promise<void> {
+    return this.#alone(async () => {
+      if (this.#awake) throw new Fault('conflict', { what: `${this.record.microvmId} runs.` });
+      await this.#snapshots.rest();
+      await work();
+    });
+  }
+
+  /** Number of its newest snapshot; 0 before the first. */
+  get snapshot(): number {
+    return this.#snapshots.generation;
+  }
+
+  /** Highest one of an order so far. */
+  get orderGeneration(): number {
+    return this.#orderGeneration;
   }
 
   /** Undefined while it sleeps. */
@@ -70,95 +75,69 @@ export class Resident {
     return this.#awake?.machine.guest.relay;
   }
 
+  /** To be called with each order, before anything is done for it. Throws `conflict` for one that is older than another that was seen. */
+  take(orderGeneration: number | undefined): void {
+    if (orderGeneration === undefined) return;
+    const seen = this.#orderGeneration;
+    if (orderGeneration < seen) {
+      const what = `The order is stale: it is of generation ${orderGeneration}, and this host has had one of ${seen} for ${this.record.microvmId}.`;
+      throw new Fault('conflict', { what });
+    }
+    this.#orderGeneration = orderGeneration;
+  }
+
+  /** A VM of an earlier server runs on, from the newest snapshot. */
+  adopt(awake: Awake, orderGeneration: number): void {
+    this.#orderGeneration = Math.max(orderGeneration, this.#orderGeneration);
+    this.#runs(awake, this.#tools.admission.adopt(demandOf(this.record.buildId, this.#facts)));
+  }
+
   /** From the image, or from the last snapshot. On failure nothing runs; an older snapshot stays good. */
   wake(hook: 'run' | 'resume', hookBody?: string): Promise<LaunchReport> {
     return this.#alone(async () => {
-      if (this.#awake) throw new Fault('conflict', { what: `${this.record.microvmId} already runs.` });
+      const { microvmId } = this.record;
+      if (this.#awake) throw new Fault('conflict', { what: `${microvmId} already runs.` });
       await this.#snapshots.rest(true);
-      const stopwatch = startStopwatch();
-      const { admission } = this.#tools;
-      const { microvmId, buildId, account } = this.record;
-      const demand = demandOf(buildId, this.#facts);
-      const isLaunch = hook === 'run';
-      const room = await (isLaunch ? admission.launch(microvmId, demand) : admission.wake(demand));
-      let awake: Awake | undefined;
+      const note = (act: JournaledAct, slot?: Slot): Promise<void> => this.#note(act, slot);
+      const what = { record: this.record, image: this.#image, facts: this.#facts, snapshots: this.#snapshots };
       try {
-        // The hook is the guest's own time: it is not part of the turn.
-        const { closing: signal } = this.#tools;
-        const restore = (): Promise<Awake> => this.#restore(stopwatch);
-        awake = await admission.turn(isLaunch ? 'launch' : 'wake', account, restore, signal);
-        stopwatch.split();
-        const call = { hook, body: hookBody, signal };
-        if (await callHook(awake.machine, this.#facts.hooks, call)) stopwatch.lap('hook');
-        // From here on `kill` knows of it.
-        if (signal.aborted) throw new Fault('aborted', { what: `The ${isLaunch ? 'launch' : 'wake'}` });
+        const { awake, room, report } = await wakeUp(this.#tools, { ...what, hook, hookBody, note });
+        this.#runs(awake, room);
+        return report;
       } catch (error) {
-        await awake?.machine.kill();
-        await awake?.slot?.release();
-        room.release();
+        await this.#tools.journal.clear(microvmId);
         throw error;
       }
-      const { machine } = awake;
-      this.#awake = awake;
-      void machine.ended.then((end) => {
-        room.release();
-        return this.#onMachineEnd(machine, end);
-      });
-      const { hook: called, ...before } = stopwatch.stages();
-      return {
-        stages: { ...before, ...machine.stages, ...(called === undefined ? {} : { hook: called }) },
-        repaired: machine.repaired,
-        accelerator: this.#tools.driver.accelerator,
-      };
     });
-  }
-
-  /** On failure nothing is left. */
-  async #restore(stopwatch: Stopwatch): Promise<Awake> {
-    stopwatch.lap('turn');
-    const { driver, slots, layout, admission, closing: signal } = this.#tools;
-    const { newest, disks } = this.#snapshots;
-    const slot = await slots?.acquire(signal);
-    stopwatch.lap('slot');
-    try {
-      const machine = await driver.restore({
-        runDirectory: `${layout.run}/${this.record.microvmId.slice(-12)}`,
-        image: this.#image,
-        ...(newest === undefined ? {} : { snapshot: newest }),
-        disks,
-        ...(slot ? { wire: slot } : {}),
-        cpu: admission.cpu(this.#facts, 'microvm'),
-        freshness: this.record.identity,
-        signal,
-      });
-      machine.onStall((stalled) => this.#onStall(stalled));
-      return { machine, slot };
-    } catch (error) {
-      await slot?.release();
-      throw error;
-    }
   }
 
   /** On failure it still runs, or, when the VMM was already gone, sleeps at its previous snapshot or has ended. */
   sleep(): Promise<SuspendReport> {
     return this.#alone(async () => {
-      const { machine, slot } = this.#running();
+      const awake = this.#running();
+      const { machine, slot } = awake;
       const stopwatch = startStopwatch();
-      if (await callHook(machine, this.#facts.hooks, { hook: 'suspend' })) stopwatch.lap('hook');
-      const result = await machine.suspend(this.#snapshots.next).catch(async (error: unknown) => {
-        if (await isOver(machine)) await this.#lost(slot, describe(error));
+      try {
+        await this.#note('sleep', slot);
+        if (await callHook(machine, this.#facts.hooks, { hook: 'suspend' })) stopwatch.lap('hook');
+        const [result] = await Promise.all([machine.suspend(this.#snapshots.next), this.#keepOrderGeneration()]);
+        this.#awake = undefined;
+        this.#snapshots.taken(result.bytes);
+        this.#release(slot);
+        await this.#tools.journal.clear(this.record.microvmId);
+        return { stages: { ...stopwatch.stages(), ...result.stages }, asleepBytes: result.bytes };
+      } catch (error) {
+        if (await isOver(machine)) this.#lost(awake, { cause: 'vmm_died', what: describe(error) });
+        else await this.#noteAnyway('run', slot);
         throw error;
-      });
-      this.#awake = undefined;
-      this.#snapshots.taken(result.bytes);
-      this.#release(slot);
-      return { stages: { ...stopwatch.stages(), ...result.stages }, asleepBytes: result.bytes };
+      }
     });
   }
 
   /** Ends it and removes its files. */
   end(): Promise<void> {
     return this.#alone(async () => {
+      await this.#noteAnyway('end');
       if (this.#awake) {
         const { machine, slot } = this.#awake;
         await callHook(machine, this.#facts.hooks, { hook: 'terminate' }).catch((error: unknown) => {
@@ -181,9 +160,53 @@ export class Resident {
     await awake?.slot?.release();
   }
 
-  async remove(): Promise<void> {
+  /** Lets it run on for the next server; what sleeps stays. Resolves with whether it runs. Not to be called while a step is under way. */
+  async leave(): Promise<boolean> {
+    const awake = this.#awake;
+    this.#awake = undefined;
     await this.#snapshots.rest();
-    await remove(vmPaths(this.#tools.layout, this.record.microvmId).directory);
+    await awake?.machine.leave();
+    return awake !== undefined;
+  }
+
+  /** Its directory vanishes as a whole or, when this rejects, not at all. */
+  async remove(): Promise<void> {
+    const { cleaning, journal, layout } = this.#tools;
+    await this.#snapshots.rest();
+    await cleaning.removeDirectory(vmPaths(layout, this.record.microvmId).directory);
+    await journal.clear(this.record.microvmId);
+  }
+
+  #note(act: JournaledAct, slot?: Slot): Promise<void> {
+    const { microvmId } = this.record;
+    const where = slot ? { slot: slot.index } : {};
+    const [from, orderGeneration] = [this.#snapshots.generation, this.#orderGeneration];
+    return this.#tools.journal.write({ microvmId, act, from, orderGeneration, ...where });
+  }
+
+  /** For acts that go on without: what the journal says instead leads to nothing worse than doing them again. */
+  async #noteAnyway(act: 'run' | 'end', slot?: Slot): Promise<void> {
+    await this.#note(act, slot).catch((error: unknown) => {
+      this.#tools.log.warn('not_journaled', { microvmId: this.record.microvmId, act, why: describe(error) });
+    });
+  }
+
+  /** While it sleeps no journal knows it. A failure costs nothing but the refusal of orders that are older than that. */
+  async #keepOrderGeneration(): Promise<void> {
+    if (this.record.orderGeneration === this.#orderGeneration) return;
+    this.record.orderGeneration = this.#orderGeneration;
+    await writeRecord(this.#tools.layout, this.record).catch((error: unknown) => {
+      this.#tools.log.warn('record_not_written', { microvmId: this.record.microvmId, why: describe(error) });
+    });
+  }
+
+  #runs(awake: Awake, room: Hold): void {
+    this.#awake = awake;
+    awake.machine.onStall((stalled) => this.#onStall(stalled));
+    void awake.machine.ended.then((end) => {
+      room.release();
+      this.#onMachineEnd(awake, end);
+    });
   }
 
   #running(): Awake {
@@ -202,15 +225,6 @@ export class Resident {
     }
   }
 
-  /** The VMM ended before its snapshot was whole: what is left is the one before, if there is one. */
-  async #lost(slot: Slot | undefined, what: string): Promise<void> {
-    this.#awake = undefined;
-    this.#release(slot);
-    if (this.#snapshots.newest !== undefined) return;
-    await this.remove();
-    this.#tools.onEnded(this.record.microvmId, { cause: 'vmm_died', what });
-  }
-
   /** The slot's removal is nobody's latency. */
   #release(slot: Slot | undefined): void {
     slot
@@ -226,16 +240,23 @@ export class Resident {
     else this.#tools.log.warn('microvm_goes_on', { microvmId });
   }
 
-  async #onMachineEnd(machine: Machine, { cause, what, consoleTail }: MachineEnd): Promise<void> {
-    if (this.#awake?.machine !== machine || cause === 'requested') return;
-    const { slot } = this.#awake;
+  #onMachineEnd(awake: Awake, { cause, what, consoleTail }: MachineEnd): void {
+    if (this.#awake !== awake || cause === 'requested') return;
+    this.#tools.log.warn('microvm_last_words', { microvmId: this.record.microvmId, consoleTail });
+    this.#lost(awake, { cause, what });
+  }
+
+  /** It ended without having been asked. A snapshot outlives the VMM's death; an application's or a guest's own end is the MicroVM's. */
+  #lost(awake: Awake, reason: EndReason): void {
+    if (this.#awake !== awake) return;
     const { microvmId } = this.record;
     this.#awake = undefined;
-    this.#tools.log.warn('microvm_last_words', { microvmId, consoleTail });
+    const isAsleep = reason.cause === 'vmm_died' && this.#snapshots.newest !== undefined;
     // Before the slot, and with it the relay's address, can become another's: nobody may dial it any more.
-    this.#tools.onEnded(microvmId, { cause, what });
-    this.#release(slot);
-    await this.remove();
+    this.#tools.onEnded(microvmId, reason, isAsleep);
+    this.#release(awake.slot);
+    if (isAsleep) this.#tools.journal.clear(microvmId).catch(() => {});
+    else void this.#tools.cleaning.attempt(`MicroVM ${microvmId}, which has ended`, () => this.remove());
   }
 }
 

@@ -1,7 +1,8 @@
 // What the host writes down about a MicroVM before it makes anything for it, so that a start after a crash knows what it finds.
 import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { z } from 'zod';
-import { makeDirectory, writeDurably } from '../lib/durable-file.ts';
+import { makeDirectory, remove, writeDurably } from '../lib/durable-file.ts';
 import { readSealed, sealJson } from '../lib/sealed-json.ts';
 import { newFreshness } from '../vmm/freshness.ts';
 import { type NodeLayout, vmPaths } from './layout.ts';
@@ -12,14 +13,16 @@ const schema = z.object({
   buildId: z.string(),
   /** Whose turn it takes; records of earlier versions have none. */
   account: z.string().default(''),
+  /** Highest generation of an order for it, as of its last sleep; while it runs the journal knows. */
+  orderGeneration: z.number().int().nonnegative().default(0),
   identity: z.object({ machineId: z.string(), bootId: z.string(), hostname: z.string() }),
 });
 
 export type VmRecord = z.infer<typeof schema>;
 
 /** A new identity; it stays the same over all sleeps of the MicroVM. */
-export function newRecord(microvmId: string, buildId: string, account: string): VmRecord {
-  return { format: 1, microvmId, buildId, account, identity: newFreshness(microvmId) };
+export function newRecord(microvmId: string, buildId: string, account: string, orderGeneration: number): VmRecord {
+  return { format: 1, microvmId, buildId, account, orderGeneration, identity: newFreshness(microvmId) };
 }
 
 export async function writeRecord(layout: NodeLayout, record: VmRecord): Promise<void> {
@@ -42,4 +45,15 @@ export async function readRecord(layout: NodeLayout, microvmId: string): Promise
 export async function newestGeneration(layout: NodeLayout, microvmId: string): Promise<number> {
   const names = await readdir(vmPaths(layout, microvmId).directory).catch(() => []);
   return Math.max(0, ...names.map((name) => Number(/^sleep-(\d+)$/.exec(name)?.[1] ?? 0)));
+}
+
+/** Those that a newer one has replaced, and half-made ones. */
+export async function removeOlderSnapshots(layout: NodeLayout, microvmId: string, newest: number): Promise<void> {
+  const { directory } = vmPaths(layout, microvmId);
+  for (const name of await readdir(directory)) {
+    const older = /^sleep-(\d+)$/.exec(name);
+    if (name.endsWith('.new') || (older && Number(older[1]) < newest)) {
+      await remove(join(directory, name));
+    }
+  }
 }

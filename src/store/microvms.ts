@@ -52,6 +52,17 @@ export function changeMicrovm(
   });
 }
 
+/** Raises the generation above `above`, and changes nothing else. Resolves with the new row. */
+export function raiseGeneration(db: Database, microvmId: string, above: number): Promise<MicrovmRow | undefined> {
+  return db
+    .updateTable('microvms')
+    .set({ generation: above + 1 })
+    .where('microvmId', '=', microvmId)
+    .where('generation', '<=', above)
+    .returningAll()
+    .executeTakeFirst();
+}
+
 export const findMicrovm = (db: Database, microvmId: string): Promise<MicrovmRow | undefined> =>
   db.selectFrom('microvms').selectAll().where('microvmId', '=', microvmId).executeTakeFirst();
 

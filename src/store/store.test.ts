@@ -77,6 +77,7 @@ async function addImage(db: Database): Promise<void> {
     memorySnapshotBytes: null,
     diskSnapshotBytes: null,
     codeInstallBytes: null,
+    attempts: 1,
     createdAtMs: 1,
     endedAtMs: 2,
   });

@@ -66,6 +66,8 @@ export interface BuildRow {
   version: string;
   account: string;
   state: BuildState;
+  /** How often it was begun, and not stopped in order. */
+  attempts: number;
   stateReason: string | null;
   architecture: string;
   memorySnapshotBytes: number | null;

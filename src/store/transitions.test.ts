@@ -29,7 +29,7 @@ async function filledStore(): Promise<Store> {
   });
   await insertBuild(store.db, {
     ...{ ...version, buildId: 'b1', account, state: 'PENDING', architecture: 'X86_64', createdAtMs: 1 },
-    ...{ memorySnapshotBytes: null, diskSnapshotBytes: null, codeInstallBytes: null, endedAtMs: null },
+    ...{ memorySnapshotBytes: null, diskSnapshotBytes: null, codeInstallBytes: null, endedAtMs: null, attempts: 0 },
   });
   await insertConnector(store.db, {
     ...{ connectorId: 'nc-1', arn: 'a', account, name: 'n', state: 'PENDING', stateReason: null, operatorRole: 'r' },

@@ -4,9 +4,11 @@ import type { Clock, Timer } from '../lib/clock.ts';
 import { describe } from '../lib/errors.ts';
 import { connectors } from './connectors.ts';
 import { deletions } from './deletions.ts';
+import { garbage } from './garbage.ts';
 import { idleSignals } from './idle-signals.ts';
 import { idleSuspend } from './idle-suspend.ts';
 import { maximumDuration } from './maximum-duration.ts';
+import { reconciler } from './reconciler.ts';
 import { scrub } from './scrub.ts';
 import { suspendedDuration } from './suspended-duration.ts';
 import type { Task, TaskStatus } from './task.ts';
@@ -28,10 +30,12 @@ export function createTasks(app: App, clock: Clock, tickMs = 250): Tasks {
     suspendedDuration(context, clock.steady()),
     idleSignals(context),
     idleSuspend(context),
+    reconciler(context),
     unsettled(context),
     deletions(context),
     connectors(context),
     scrub(context),
+    garbage(context),
   ].map((task) => ({ task, status: newStatus(task.name) }));
   let timer: Timer | undefined;
   let under: Promise<void> | undefined;

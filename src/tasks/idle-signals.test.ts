@@ -1,5 +1,6 @@
 // What keeps a MicroVM awake, signal by signal, and what is kept of why it slept.
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
+import { resumeMicrovm } from '../app/operations/resume-microvm.ts';
 import { suspendMicrovm } from '../app/operations/suspend-microvm.ts';
 import { readReport } from '../app/report.ts';
 import { caller, type TestApp, testApp } from '../app/testing/test-app.ts';
@@ -218,12 +219,14 @@ test('nobody leases what is not theirs, nor where leases are not honoured', asyn
 });
 
 test('what a crash left asleep says so, and a suspend that was called off leaves no record', async () => {
-  await using t = await testApp();
+  await using t = await testApp({}, 'restore');
   const { microvmId } = await t.launch();
-  await t.node.suspend(microvmId);
-  const next = t.restart();
-  await next.start();
-  expect(readReport(next.context.index.all()[0]?.row as never).sleep).toMatchObject({ cause: 'restart' });
+  await suspendMicrovm(t.app.context, caller, { microvmIdentifier: microvmId });
+  await t.settle();
+  await resumeMicrovm(t.app.context, caller, { microvmIdentifier: microvmId });
+  await t.settle();
+  t.node.die(microvmId, 'It died.');
+  await vi.waitFor(() => expect(sleepOf(t, microvmId)).toMatchObject({ cause: 'restart' }));
   await using failing = await testApp();
   const other = await failing.launch();
   failing.node.failures.suspend = [new Error('full')];

@@ -31,7 +31,7 @@ function hostileAgent(): Agent {
     say: (value) => void port.write(`${JSON.stringify(value)}\n`),
   };
   client.on('broken', (why) => agent.broken.push(why));
-  client.on('exited', (exit) => agent.exits.push(exit));
+  void client.exited.then((exit) => agent.exits.push(exit));
   port.on('error', () => {});
   port.on('data', (bytes: Buffer) => {
     for (const line of bytes.toString().split('\n')) if (line) agent.asked.push(JSON.parse(line));
@@ -124,6 +124,27 @@ test('unknown, early and repeated answers count for nothing', async () => {
   agent.say({ id: 1, ok: { listening: true } });
   expect(await asked).toBe(false);
   expect(agent.broken).toEqual([]);
+});
+
+test('a client that takes over ends the line of its predecessor and takes no answer to its questions', async () => {
+  const [host, port] = duplexPair();
+  const heard: string[] = [];
+  port.on('data', (bytes: Buffer) => heard.push(bytes.toString()));
+  const client = new GuestClient(host, undefined, 2 ** 40);
+  client.takeOver();
+  const asked = client.listening(8080);
+  const thawed = client.thaw(123n);
+  await turn();
+  expect(heard.join('').split('\n')).toEqual([
+    '',
+    '{"id":1099511627776,"call":"listening","port":8080}',
+    '{"id":1099511627777,"call":"thaw","unixNs":"123"}',
+    '',
+  ]);
+  port.write('rest of an answer"}}\n{"id":1,"ok":{"listening":true}}\n{"id":2,"ok":{}}\n');
+  port.write('{"id":1099511627776,"ok":{"listening":false}}\n{"id":1099511627777,"ok":{}}\n');
+  expect(await asked).toBe(false);
+  await thawed;
 });
 
 test('the end of the application is told once, with values in bounds', async () => {

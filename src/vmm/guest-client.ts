@@ -29,19 +29,27 @@ export interface AppExit {
 
 type Waiting = { resolve: (ok: unknown) => void; reject: (error: unknown) => void };
 
-/** Speaks with one agent. Emits `exited` when the application's main process ends, and `broken` once when the agent is no partner to speak with. */
-export class GuestClient extends EventEmitter<{ exited: [AppExit]; broken: [string] }> implements Guest {
+/** Speaks with one agent. Emits `broken` once when the agent is no partner to speak with. */
+export class GuestClient extends EventEmitter<{ broken: [string] }> implements Guest {
+  /** Resolves when the application's main process ends. */
+  readonly exited: Promise<AppExit>;
   readonly relay: RelayAddress | undefined;
   readonly #control: Duplex;
   readonly #connections: Relay | undefined;
   readonly #waiting = new Map<number, Waiting>();
   readonly #lines = new GuestLines(maxAnswerBytes);
+  readonly #onExited: (exit: AppExit) => void;
   #nonsenseBytes = 0;
   #exited = false;
-  #next = 1;
+  #next: number;
 
-  constructor(control: Duplex, wire: Wire | undefined) {
+  /** `firstId`: of the questions, which are counted from there. */
+  constructor(control: Duplex, wire: Wire | undefined, firstId = 1) {
     super();
+    const { promise, resolve } = Promise.withResolvers<AppExit>();
+    this.exited = promise;
+    this.#onExited = resolve;
+    this.#next = firstId;
     this.#control = control;
     this.relay = wire?.relay;
     this.#connections = wire && new Relay(wire.relay);
@@ -50,6 +58,12 @@ export class GuestClient extends EventEmitter<{ exited: [AppExit]; broken: [stri
     control.on('close', () => this.#giveUp('went away'));
   }
 
+  /** For an agent that was in conversation with another host, which may have been cut off within a line. */
+  takeOver(): void {
+    this.#control.write('\n');
+  }
+
+  /** An end of the application that was told before is told again. */
   hello(timeoutMs: number): Promise<{ agent: string; kernel: string }> {
     return this.#ask('hello', {}, timeoutMs, words.hello);
   }
@@ -72,8 +86,10 @@ export class GuestClient extends EventEmitter<{ exited: [AppExit]; broken: [stri
     return this.#ask('quiesce', {}, 10_000, words.nothing);
   }
 
-  thaw(): Promise<void> {
-    return this.#ask('thaw', {}, 10_000, words.nothing);
+  /** With `unixNs`, the time, for a VM that has stood still. */
+  thaw(unixNs?: bigint): Promise<void> {
+    const question = unixNs === undefined ? {} : { unixNs: unixNs.toString() };
+    return this.#ask('thaw', question, 10_000, words.nothing);
   }
 
   /** Sends the new identity, the time and fresh entropy; resolves with what was repaired, when the application runs. */
@@ -124,7 +140,7 @@ export class GuestClient extends EventEmitter<{ exited: [AppExit]; broken: [stri
     if (this.#exited) return false;
     this.#exited = true;
     const { exitCode, signal } = said.event;
-    this.emit('exited', {
+    this.#onExited({
       ...(exitCode === undefined ? {} : { exitCode }),
       ...(signal === undefined ? {} : { signal }),
     });

@@ -105,7 +105,7 @@ test('a wake waits for room: it comes when another falls asleep, or not, and the
   await waiting(host, 1);
   await host.clock.advance(15_000);
   await refused;
-  expect(host.node.list()).toContainEqual({ microvmId: 'microvm-a', buildId: host.buildId, state: 'asleep' });
+  expect(host.node.list()).toContainEqual(expect.objectContaining({ microvmId: 'microvm-a', state: 'asleep' }));
 });
 
 test('after a restart nothing is committed but what wakes', async () => {

@@ -38,6 +38,7 @@ test('info, stage times and build logs', async () => {
     launch: { restore: 2 },
     suspend: { snapshot: 3 },
     asleepBytes: 4096,
+    savedAt: '2026-01-01T00:00:00.000Z',
     accelerator: 'fake',
     repaired: ['clock', 'entropy'],
     sleep: expect.objectContaining({ cause: 'requested', lastSignal: 'start' }),

@@ -109,7 +109,8 @@ test('a new server on the same data directory finds the sleeping MicroVM', async
   await host.node.suspend(name);
   expect(await host.node.statistics(name)).toBeUndefined();
   await host.restart();
-  expect(host.node.list()).toEqual([{ microvmId: name, buildId: order.buildId, state: 'asleep' }]);
+  await host.node.settled(name);
+  expect(host.node.list()).toMatchObject([{ microvmId: name, buildId: order.buildId, state: 'asleep', snapshot: 1 }]);
   await host.node.resume(name);
   expect(await ask<State>(host.node, name)).toMatchObject({
     count: state.count + 1,

@@ -261,7 +261,7 @@ test('two servers take different ranges, and the last to go turns forwarding off
   expect(forwarding()).toBe(before);
 });
 
-test('what a crashed server left is swept, forwarding included', async () => {
+test('what is left of an instance can be removed by name, forwarding included', async () => {
   const before = forwarding();
   const crashed = await pool({ egress: 'internet' });
   await crashed.acquire();

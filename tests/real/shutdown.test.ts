@@ -1,4 +1,4 @@
-// The server as a process: what it leaves behind when it is told to stop, and when it is killed.
+// The server as a process: what it leaves behind when it is told to stop. When it is killed: server-crash.test.ts.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { instanceOf } from '../../src/node/layout.ts';
 import { leftovers } from '../support/leftovers.ts';
 import { projectZip } from '../support/real-node.ts';
-import { buildImage, sendRequest, untilState } from '../support/server.ts';
+import { buildImage, sendRequest } from '../support/server.ts';
 import { type ServerProcess, startServerProcess } from '../support/server-process.ts';
 
 let data = '';
@@ -56,22 +56,4 @@ test('after SIGTERM only the data directory is left; the next start finds the Mi
     expect((await server.lambda.getMicrovm({ microvmIdentifier: vm.id })).state).toBe('SUSPENDED');
     expect(await vm.count()).toBe(2);
   }
-});
-
-test('after SIGKILL the next start ends what was left, keeps what slept, and says what became of the rest', async () => {
-  const [asleep, awake] = [await launch(), await launch()];
-  expect(await asleep.count()).toBe(1);
-  expect(await awake.count()).toBe(1);
-  await server.lambda.suspendMicrovm({ microvmIdentifier: asleep.id });
-  await untilState(server.lambda, asleep.id, 'SUSPENDED');
-  await server.stop('SIGKILL');
-  expect((await ours()).some((text) => text.startsWith('process'))).toBe(true);
-  server = await startServerProcess(data);
-  expect((await server.lambda.getMicrovm({ microvmIdentifier: asleep.id })).state).toBe('SUSPENDED');
-  const ended = await server.lambda.getMicrovm({ microvmIdentifier: awake.id });
-  expect(ended).toMatchObject({ state: 'TERMINATED', stateReason: expect.stringMatching(/restart/) });
-  await server.lambda.resumeMicrovm({ microvmIdentifier: asleep.id });
-  expect(await asleep.count()).toBe(2);
-  expect(await server.stop('SIGTERM')).toBe(0);
-  expect(await ours()).toEqual([]);
 });

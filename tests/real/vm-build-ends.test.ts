@@ -45,7 +45,7 @@ test('a server that is killed leaves nothing of its build after the next start',
   const next = await startRealNode({ buildIsolation: 'vm', dataDirectory: data });
   try {
     await expect.poll(() => vmmsOf(data), { timeout: 10_000 }).toEqual([]);
-    expect(readdirSync(join(data, 'images'))).toEqual([]);
+    await expect.poll(() => readdirSync(join(data, 'images')), { timeout: 10_000 }).toEqual([]);
     expect(readdirSync(join(data, 'build-cache'))).toEqual([]);
   } finally {
     await next.close();

@@ -47,7 +47,12 @@ export async function openProbeJail(uid: number, size: MachineSize, cpu?: CpuSha
   await run('ip', ['-n', namespace, 'tuntap', 'add', 'dev', 'tap0', 'mode', 'tap', 'user', String(uid), 'vnet_hdr']);
   const cgroups = await openCgroupTree({ instance });
   const found = await jailFiles(qemuBinary);
-  const jail = { launcher: join(toolkitDirectory, 'bin/launch'), files: { ...found, files: [shell] }, cgroups };
+  const jail = {
+    launcher: join(toolkitDirectory, 'bin/launch'),
+    files: { ...found, files: [shell] },
+    cgroups,
+    pids: new Set<number>(),
+  };
   const wire = { namespace, tap: 'tap0', guestMac: '', relay: { host: '', port: 0 }, uid };
   const words = (descriptors: number): string[] =>
     launcherWords({ jail, runDirectory: directory, layers: [], wire, descriptors });

@@ -13,18 +13,18 @@ const exceptions: Record<string, string> = {
   'build/root-disk.ts': 'the Dockerfile of a build on the host',
   'build/storage.ts': 'the container storage of builds on the host',
   'net/host-network.ts': '/proc/sys',
-  'node/recover.ts': 'the run directory',
+  'node/journal.ts': 'the run directory',
+  'node/local-node.ts': 'the run directory',
   'store/open-store.ts': 'the mode of the database, whose content is SQLite’s',
   'vmm/cgroup/cgroup-tree.ts': 'cgroups',
   'vmm/cgroup/group-directory.ts': 'cgroups',
   'vmm/fake/fake-driver.ts': 'the run directory',
   'vmm/fake/fake-machine.ts': 'the run directory',
-  'vmm/qemu/cold-boot.ts': 'the run directory',
+  'vmm/fake/orphans.ts': 'the run directory',
   'vmm/qemu/memfd.ts': 'the memory of VMs',
   'vmm/qemu/process-memory.ts': '/proc/PID/mem',
-  'vmm/qemu/qemu-driver.ts': 'the run directory',
   'vmm/qemu/savers.ts': 'the scratch directory of a VMM, below the run directory',
-  'vmm/qemu/vmm-process.ts': 'the run directory',
+  'vmm/qemu/vmm-record.ts': 'the run directory',
 };
 
 const writers =

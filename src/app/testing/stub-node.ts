@@ -1,10 +1,12 @@
 // A host without VMs for tests: keeps the rules of NodeClient, counts calls, and fails when told to.
+import type { Discarded, HostThing } from '../../contract/inventory.ts';
 import type {
   BuildOrder,
   BuildOutcome,
   EndReason,
   LaunchOrder,
   LaunchReport,
+  Leftover,
   NodeClient,
   NodeInfo,
   NodeMicrovm,
@@ -24,6 +26,7 @@ type Call =
   | 'suspend'
   | 'resume'
   | 'terminate'
+  | 'discard'
   | 'deleteImage';
 
 const capacity = { memoryMib: 16_384, committedMib: 0, parallelLaunches: 2, waiting: 0 };
@@ -77,7 +80,8 @@ export class StubNode implements NodeClient {
     this.launches.push(order);
     await this.#enter('launch', order.microvmId);
     if (this.vms.has(order.microvmId)) throw new Fault('conflict', { what: 'It exists.' });
-    this.vms.set(order.microvmId, { microvmId: order.microvmId, buildId: order.buildId, state: 'running' });
+    const { microvmId, buildId, generation = 0 } = order;
+    this.vms.set(microvmId, { microvmId, buildId, state: 'running', snapshot: 0, generation });
     return this.#report();
   }
 
@@ -92,7 +96,9 @@ export class StubNode implements NodeClient {
 
   async suspend(microvmId: string): Promise<SuspendReport> {
     await this.#enter('suspend', microvmId);
-    this.#require(microvmId, 'running').state = 'asleep';
+    const vm = this.#require(microvmId, 'running');
+    vm.state = 'asleep';
+    vm.snapshot += 1;
     return { stages: { snapshot: 3 }, asleepBytes: 4096 };
   }
 
@@ -109,7 +115,8 @@ export class StubNode implements NodeClient {
   }
 
   relayOf(microvmId: string): RelayAddress | undefined {
-    return this.vms.get(microvmId)?.state === 'running' ? { host: '127.0.0.1', port: 1 } : undefined;
+    const runs = this.vms.get(microvmId)?.state === 'running' && !this.recovering.has(microvmId);
+    return runs ? { host: '127.0.0.1', port: 1 } : undefined;
   }
 
   onEnded(listener: (microvmId: string, reason: EndReason) => void): void {
@@ -117,16 +124,65 @@ export class StubNode implements NodeClient {
   }
 
   list(): NodeMicrovm[] {
-    return [...this.vms.values()].map((vm) => ({ ...vm }));
+    return [...this.vms.values()].map((vm) =>
+      this.recovering.has(vm.microvmId) ? { ...vm, state: 'recovering' } : { ...vm },
+    );
   }
 
   deleteImage(buildId: string): Promise<void> {
     return this.#enter('deleteImage', buildId);
   }
 
+  /** What `inventory` answers. */
+  readonly things: HostThing[] = [];
+
+  async inventory(): Promise<HostThing[]> {
+    return this.things.map((thing) => ({ ...thing }));
+  }
+
+  async discard(ids: readonly string[]): Promise<Discarded[]> {
+    const one = async (id: string): Promise<Discarded> => {
+      const at = this.things.findIndex((thing) => thing.id === id);
+      const thing = this.things[at];
+      if (!thing) return { id, done: true, bytes: 0 };
+      if (thing.use !== undefined) return { id, done: false, why: `In use: ${thing.use}.`, bytes: thing.bytes };
+      await this.#enter('discard', id);
+      this.things.splice(at, 1);
+      return { id, done: true, bytes: thing.bytes };
+    };
+    const done: Discarded[] = [];
+    for (const id of ids) done.push(await one(id));
+    return done;
+  }
+
+  /** MicroVMs that are recovering until the promise resolves, with what `settled` answers. */
+  readonly recovering = new Map<string, Promise<string | undefined>>();
+
+  async settled(microvmId: string): Promise<string | undefined> {
+    const why = await this.recovering.get(microvmId);
+    this.recovering.delete(microvmId);
+    return why;
+  }
+
+  leftovers(): Leftover[] {
+    return [];
+  }
+
   close(): Promise<void> {
     this.vms.clear();
     return Promise.resolve();
+  }
+
+  leave(): Promise<number> {
+    return Promise.resolve(this.vms.size);
+  }
+
+  /** Its VMM dies; what is left is its snapshot, if it has one. */
+  die(microvmId: string, what: string): void {
+    const vm = this.#require(microvmId, 'running');
+    if (vm.snapshot > 0) vm.state = 'asleep';
+    else this.vms.delete(microvmId);
+    for (const listener of this.#listeners) listener(microvmId, { cause: 'vmm_died', what });
   }
 
   /** The MicroVM ends by itself. */

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Activity } from '../../contract/data-plane.ts';
 import type { GetMicrovmResponse, RunMicrovmRequest } from '../../contract/generated/operations.ts';
+import type { Lifecycle } from '../../contract/lifecycle.ts';
 import type { Limits } from '../../contract/limits.ts';
 import { Signs } from '../../contract/signs.ts';
 import type { TokenOrder, TokenRevoker } from '../../contract/token-claims.ts';
@@ -15,7 +16,7 @@ import { type App, createApp } from '../create-app.ts';
 import { createMicrovmImage } from '../operations/create-microvm-image.ts';
 import { getMicrovm } from '../operations/get-microvm.ts';
 import { runMicrovm } from '../operations/run-microvm.ts';
-import type { Caller } from '../settings.ts';
+import type { AppSettings, Caller } from '../settings.ts';
 import { StubNode } from './stub-node.ts';
 import { stubObjects } from './stub-objects.ts';
 import { type StubScrubber, stubScrubber } from './stub-scrubber.ts';
@@ -89,7 +90,11 @@ export interface TestApp extends AsyncDisposable {
   settle(): Promise<void>;
 }
 
-export async function testApp(limits: Partial<Limits> = {}): Promise<TestApp> {
+export async function testApp(
+  limits: Partial<Limits> = {},
+  lostVms: AppSettings['lostVms'] = 'end',
+  lifecycle: Lifecycle = {},
+): Promise<TestApp> {
   const [store, directory] = [await openStore(':memory:'), await mkdtemp(join(tmpdir(), 'waterbear-app-'))];
   const [node, clock, grants] = [new StubNode(), new ManualClock(), [] as TokenOrder[]];
   const settings = {
@@ -100,7 +105,9 @@ export async function testApp(limits: Partial<Limits> = {}): Promise<TestApp> {
     hostSuffix: 'vm.localhost',
     archiveDirectory: join(directory, 'archives'),
     maxArchiveBytes: 1000,
+    lostVms,
     parallelBuilds: 1,
+    lifecycle,
   };
   const objects = stubObjects(caller.account, { bucket: { 'app.zip': 'zip', 'large.zip': 'x'.repeat(1001) } });
   const mintToken = async (order: TokenOrder): Promise<string> => `token-${grants.push(order)}`;
@@ -118,6 +125,7 @@ export async function testApp(limits: Partial<Limits> = {}): Promise<TestApp> {
     await app.context.builds.idle();
     await app.context.deletions.idle();
     await app.context.connectors.idle();
+    await app.context.tidying.idle();
     for (const vm of app.context.index.all()) await vm.worker;
   };
   const get = (microvmId: string): Promise<GetMicrovmResponse> =>

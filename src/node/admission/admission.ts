@@ -103,6 +103,11 @@ export class Admission {
     return this.#keepIfDisk('wake', hold);
   }
 
+  /** For a VM that runs already: it takes its room even where there is none left. */
+  adopt(demand: Demand): Hold {
+    return this.#with(this.#memory.holdAnyway(memoryOf(demand)), demand);
+  }
+
   /** Waits longer. Rejects with `capacity_exhausted`, or `build_failed` when the disk is short. */
   async build(demand: Demand, signal?: AbortSignal): Promise<Hold> {
     const memory = this.#with(await this.#memory.waitFor(memoryOf(demand), buildPatienceMs, signal), demand);

@@ -54,6 +54,11 @@ export class MemoryLedger {
     return this.#take(demand);
   }
 
+  /** For what is there already: even beyond what is offered. */
+  holdAnyway(demand: MemoryDemand): Hold {
+    return this.#take(demand);
+  }
+
   /** Throws `capacity_exhausted` when `hold` would, even if `expectedMib` more were free. */
   check(demand: MemoryDemand, expectedMib = 0): void {
     if (this.#cost(demand) + this.#promisedMib > this.#freeMib + expectedMib) throw this.#refusal(demand);

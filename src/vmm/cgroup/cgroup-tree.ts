@@ -1,12 +1,15 @@
 // The cgroups of one server: a group for all of its VMs, in it one for each VM. https://docs.kernel.org/admin-guide/cgroup-v2.html
+import { randomBytes } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, Fault } from '../../lib/errors.ts';
-import { clearGroup, errorCode, put, removeGroup } from './group-directory.ts';
+import { clearGroup, errorCode, groupsIn, makeGroup, put, removeGroup } from './group-directory.ts';
 import { controllers, findHierarchies, type Hierarchies } from './hierarchies.ts';
 import { type GroupLimits, settingsOf } from './limits.ts';
 
 export interface Cgroup {
+  /** By which a later server finds it. */
+  readonly name: string;
   /** `cgroup.procs` of each hierarchy. */
   readonly joinPaths: string[];
   /** Moves a process with all its threads. Takes some 20 ms, since the kernel waits for every processor. */
@@ -15,13 +18,25 @@ export interface Cgroup {
   outOfMemory(): Promise<boolean>;
   /** Its processes must have been ended. Idempotent. Rejects with `deadline_exceeded` while something lives in it. */
   remove(): Promise<void>;
+  /** It stays, with what lives in it, for a later server. */
+  leave(): void;
 }
 
 export interface CgroupTree {
-  create(name: string, limits: GroupLimits): Promise<Cgroup>;
-  /** Removes what is left of it. Every VM must have ended. */
+  /** The name of the group begins with `owner`; no group, of an earlier server either, has it already. */
+  create(owner: string, limits: GroupLimits): Promise<Cgroup>;
+  /** A group that an earlier server left. */
+  adopt(name: string): Cgroup;
+  /** Owners of what `sweep` would end. */
+  left(keep: (owner: string) => boolean): Promise<string[]>;
+  /** Ends and removes what earlier servers left, except for the groups of owners that are to be kept. Resolves with their owners. */
+  sweep(keep: (owner: string) => boolean): Promise<string[]>;
+  /** Removes what is left of it, except for groups that were left or are an earlier server's. Every other VM must have ended. */
   close(): Promise<void>;
 }
+
+/** Who a group was made for, by its name. */
+const ownerOf = (name: string): string => name.replace(/-[0-9a-f]{8}$/, '');
 
 /**
  * The share of all VMs together beside the other groups and processes around it, the server's among them: no more than one of those
@@ -29,7 +44,7 @@ export interface CgroupTree {
  */
 const weightOfAll = { 1: ['cpu.shares', '1024'], 2: ['cpu.weight', '100'] } as const;
 
-/** Ends and removes what a crashed server of the same instance left. Rejects with `missing_right` where groups cannot be made. */
+/** What an earlier server of the same instance left stays as it is, for `adopt` and `sweep`. Rejects with `missing_right` where groups cannot be made. */
 export async function openCgroupTree(options: { instance: string; parent?: string }): Promise<CgroupTree> {
   const [mountinfo, own] = await Promise.all(
     ['mountinfo', 'cgroup'].map((name) => readFile(`/proc/self/${name}`, 'utf8')),
@@ -37,15 +52,15 @@ export async function openCgroupTree(options: { instance: string; parent?: strin
   const found = findHierarchies(mountinfo ?? '', own ?? '', options.parent);
   const name = `waterbear-${options.instance}`;
   const roots = Object.fromEntries(Object.entries(found.parents).map(([where, path]) => [where, join(path, name)]));
+  const made: string[] = [];
   try {
-    for (const root of Object.values(roots)) await clearGroup(root);
     if (found.version === 2) await passOn(found.parents.unified);
-    for (const root of Object.values(roots)) await mkdir(root);
+    for (const root of Object.values(roots)) if (await makeGroup(root)) made.push(root);
     if (found.version === 2) await passOn(roots.unified ?? '');
     const [file, weight] = weightOfAll[found.version];
     await put(roots[found.version === 2 ? 'unified' : 'cpu'] ?? '', file, weight);
   } catch (cause) {
-    for (const root of Object.values(roots)) await removeGroup(root).catch(() => {});
+    for (const root of made) await removeGroup(root).catch(() => {});
     throw cannot(cause);
   }
   return new Tree(found.version, roots);
@@ -78,22 +93,18 @@ class Tree implements CgroupTree {
   readonly #version: Hierarchies['version'];
   /** By controller, or `unified`. */
   readonly #roots: Record<string, string>;
-  readonly #live = new Set<Cgroup>();
-  #made = 0;
+  /** Those of this server's VMs, by name. */
+  readonly #live = new Map<string, Group>();
 
   constructor(version: Hierarchies['version'], roots: Record<string, string>) {
     this.#version = version;
     this.#roots = roots;
   }
 
-  async create(name: string, limits: GroupLimits): Promise<Cgroup> {
+  async create(owner: string, limits: GroupLimits): Promise<Cgroup> {
     // A VM may wake before the group of its last life is gone.
-    const own = `${name}-${++this.#made}`;
-    const directories = Object.fromEntries(
-      Object.entries(this.#roots).map(([where, root]) => [where, join(root, own)]),
-    );
-    const group = new Group(this.#version, directories, () => this.#live.delete(group));
-    this.#live.add(group);
+    const group = this.#group(`${owner}-${randomBytes(4).toString('hex')}`);
+    const { directories } = group;
     try {
       for (const directory of Object.values(directories)) await mkdir(directory);
       for (const { where, file, value, optional } of settingsOf(this.#version, limits)) {
@@ -110,38 +121,76 @@ class Tree implements CgroupTree {
     }
   }
 
+  adopt(name: string): Cgroup {
+    return this.#group(name);
+  }
+
+  async sweep(keep: (owner: string) => boolean): Promise<string[]> {
+    const groups = await this.#left(keep);
+    for (const { root, name } of groups) await clearGroup(join(root, name));
+    return [...new Set(groups.map(({ name }) => ownerOf(name)))];
+  }
+
+  async left(keep: (owner: string) => boolean): Promise<string[]> {
+    return [...new Set((await this.#left(keep)).map(({ name }) => ownerOf(name)))];
+  }
+
+  async #left(keep: (owner: string) => boolean): Promise<{ root: string; name: string }[]> {
+    const found: { root: string; name: string }[] = [];
+    for (const root of Object.values(this.#roots)) {
+      const names = (await groupsIn(root)).filter((name) => !this.#live.has(name) && !keep(ownerOf(name)));
+      found.push(...names.map((name) => ({ root, name })));
+    }
+    return found;
+  }
+
   async close(): Promise<void> {
-    await Promise.all([...this.#live].map((group) => group.remove()));
-    for (const root of Object.values(this.#roots)) await removeGroup(root);
+    await Promise.all([...this.#live.values()].map((group) => group.remove()));
+    for (const root of Object.values(this.#roots)) if ((await groupsIn(root)).length === 0) await removeGroup(root);
+  }
+
+  #group(name: string): Group {
+    const directories = Object.fromEntries(
+      Object.entries(this.#roots).map(([where, root]) => [where, join(root, name)]),
+    );
+    const group = new Group(this.#version, name, directories, () => this.#live.delete(name));
+    this.#live.set(name, group);
+    return group;
   }
 }
 
 class Group implements Cgroup {
+  readonly name: string;
   readonly joinPaths: string[];
+  readonly directories: Record<string, string>;
   readonly #version: Hierarchies['version'];
-  readonly #directories: Record<string, string>;
   readonly #forget: () => void;
   #removing: Promise<void> | undefined;
 
-  constructor(version: Hierarchies['version'], directories: Record<string, string>, forget: () => void) {
+  constructor(version: Hierarchies['version'], name: string, directories: Record<string, string>, forget: () => void) {
+    this.name = name;
     this.#version = version;
-    this.#directories = directories;
+    this.directories = directories;
     this.#forget = forget;
     this.joinPaths = Object.values(directories).map((directory) => join(directory, 'cgroup.procs'));
   }
 
   async join(pid: number): Promise<void> {
-    for (const directory of Object.values(this.#directories)) await put(directory, 'cgroup.procs', String(pid));
+    for (const directory of Object.values(this.directories)) await put(directory, 'cgroup.procs', String(pid));
   }
 
   async outOfMemory(): Promise<boolean> {
     const [where, file] = this.#version === 1 ? ['memory', 'memory.oom_control'] : ['unified', 'memory.events'];
-    const text = await readFile(join(this.#directories[where] ?? '', file), 'utf8').catch(() => '');
+    const text = await readFile(join(this.directories[where] ?? '', file), 'utf8').catch(() => '');
     return Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0) > 0;
   }
 
   remove(): Promise<void> {
-    this.#removing ??= Promise.all(Object.values(this.#directories).map(removeGroup)).then(() => this.#forget());
+    this.#removing ??= Promise.all(Object.values(this.directories).map(removeGroup)).then(() => this.#forget());
     return this.#removing;
+  }
+
+  leave(): void {
+    this.#forget();
   }
 }

@@ -1,5 +1,5 @@
 // Directories of the cgroup file system: writing their files, ending what is in them, removing them once they are empty.
-import { readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pause } from '../../lib/deadline.ts';
 import { Fault } from '../../lib/errors.ts';
@@ -12,6 +12,23 @@ export const errorCode = (error: unknown): string | undefined => (error as NodeJ
 /** Writes a file that the kernel made. */
 export async function put(directory: string, file: string, value: string): Promise<void> {
   await writeFile(join(directory, file), value, { flag: 'r+' });
+}
+
+/** False when it was there already. */
+export async function makeGroup(directory: string): Promise<boolean> {
+  try {
+    await mkdir(directory);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+/** Names of the groups directly below; none when there is no such directory. */
+export async function groupsIn(directory: string): Promise<string[]> {
+  const entries = await readdir(directory, { withFileTypes: true }).catch(() => []);
+  return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
 }
 
 /** Removes a group. The processes in it may still be on their way out. Rejects with `deadline_exceeded`. */
@@ -30,10 +47,9 @@ export async function removeGroup(directory: string): Promise<void> {
   }
 }
 
-/** Ends everything in a group of a server that crashed, and removes it with the groups below it. */
+/** Ends everything in a group that an earlier server left, and removes it with the groups below it. */
 export async function clearGroup(directory: string): Promise<void> {
-  const entries = await readdir(directory, { withFileTypes: true }).catch(() => []);
-  for (const entry of entries) if (entry.isDirectory()) await clearGroup(join(directory, entry.name));
+  for (const name of await groupsIn(directory)) await clearGroup(join(directory, name));
   const members = await readFile(join(directory, 'cgroup.procs'), 'utf8').catch(() => '');
   for (const pid of members.split('\n').filter(Boolean)) {
     try {

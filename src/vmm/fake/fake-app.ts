@@ -19,7 +19,7 @@ export interface AppEvents {
 export class FakeApp {
   readonly state: AppState;
   readonly #clock: Clock;
-  readonly #events: AppEvents;
+  #events: AppEvents = { exited: () => {}, print: () => {} };
   readonly #server: Server;
   readonly #connections = new Set<Socket>();
   #timers: Timer[] = [];
@@ -27,10 +27,9 @@ export class FakeApp {
   /** What waits for the thaw; undefined when not frozen. */
   #waiting: (() => void)[] | undefined;
 
-  constructor(state: AppState, clock: Clock, events: AppEvents) {
+  constructor(state: AppState, clock: Clock) {
     this.state = state;
     this.#clock = clock;
-    this.#events = events;
     this.#server = createServer((request, response) => void this.#answer(request, response));
     this.#server.on('upgrade', (request: IncomingMessage, stream: Duplex) => {
       stream.write(
@@ -38,6 +37,11 @@ export class FakeApp {
       );
       stream.pipe(stream);
     });
+  }
+
+  /** Who hears of its events from now on. */
+  tell(events: AppEvents): void {
+    this.#events = events;
   }
 
   /** Runs as the state says: after a start, after a restore. */

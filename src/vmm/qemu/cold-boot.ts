@@ -1,5 +1,4 @@
 // From the guest kernel to an agent that answers: how images begin, and throw-away VMs.
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, Fault, isFault } from '../../lib/errors.ts';
 import { printable } from '../../lib/printable.ts';
@@ -11,7 +10,8 @@ import type { DiskLayer } from './machine-shape.ts';
 import type { Manifest } from './manifest.ts';
 import { createMemoryFile, type MemoryFile } from './memfd.ts';
 import type { MachineParts } from './qemu-machine.ts';
-import { type ProcessPlan, startVmm, type VmmProcess } from './vmm-process.ts';
+import { startVmm, type VmmPlan, type VmmProcess } from './vmm-process.ts';
+import { removeRunDirectory } from './vmm-record.ts';
 
 const kernelArguments = 'console=ttyS0 quiet panic=-1 tsc=reliable';
 const guestFiles = { kernel: 'vmlinuz', initramfs: 'initramfs' } as const;
@@ -30,8 +30,7 @@ export interface BootTools {
 }
 
 export interface BootParts {
-  /** What the driver knows of the VMM. */
-  plan: Pick<ProcessPlan, 'binary' | 'jail' | 'accelerator' | 'runDirectory' | 'cpu' | 'wire'>;
+  plan: VmmPlan;
   layers: DiskLayer[];
   translationMib?: number;
 }
@@ -74,7 +73,7 @@ async function attempt(
   let process: VmmProcess | undefined;
   const release = async (): Promise<void> => {
     memory.close();
-    await rm(runDirectory, { recursive: true, force: true });
+    await removeRunDirectory(runDirectory);
   };
   try {
     const memoryFd = memory.fd;

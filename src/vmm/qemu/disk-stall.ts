@@ -12,33 +12,36 @@ interface Monitor {
   on(event: 'event', listener: (name: string, data: unknown) => void): unknown;
 }
 
-export interface StallTimes {
-  /** Between two attempts to go on. */
-  retryMs: number;
-  /** No further error for so long after an attempt means that it goes on. */
-  settleMs: number;
+export interface StallOptions {
+  /** It waits already. */
+  stalled?: boolean;
+  /** Between two attempts to go on; default 2 s. */
+  retryMs?: number;
+  /** No further error for so long after an attempt means that it goes on; default 1 s. */
+  settleMs?: number;
 }
-
-const usualTimes: StallTimes = { retryMs: 2_000, settleMs: 1_000 };
 
 /** Watches one VM until `close`. Emits `change` with true when it stalls, with false when it goes on. */
 export class DiskStall extends EventEmitter<{ change: [boolean] }> {
   readonly #qmp: Monitor;
   readonly #mayContinue: () => boolean;
-  readonly #times: StallTimes;
+  readonly #retryMs: number;
+  readonly #settleMs: number;
   readonly #closed = new AbortController();
   #errors = 0;
   #stalled = false;
 
   /** `mayContinue`: false while somebody else has stopped the VM for a reason. */
-  constructor(qmp: Monitor, mayContinue: () => boolean, times = usualTimes) {
+  constructor(qmp: Monitor, mayContinue: () => boolean, options: StallOptions = {}) {
     super();
     this.#qmp = qmp;
     this.#mayContinue = mayContinue;
-    this.#times = times;
+    this.#retryMs = options.retryMs ?? 2_000;
+    this.#settleMs = options.settleMs ?? 1_000;
     qmp.on('event', (name, data) => {
       if (name === 'BLOCK_IO_ERROR' && ioError.safeParse(data).success) this.#onNoSpace();
     });
+    if (options.stalled) this.#onNoSpace();
   }
 
   get stalled(): boolean {
@@ -61,7 +64,7 @@ export class DiskStall extends EventEmitter<{ change: [boolean] }> {
   async #untilItGoesOn(): Promise<void> {
     const { signal } = this.#closed;
     for (;;) {
-      await pause(this.#times.retryMs, signal);
+      await pause(this.#retryMs, signal);
       if (!this.#mayContinue()) continue;
       const before = this.#errors;
       const asked = await this.#qmp.execute('cont').then(
@@ -69,7 +72,7 @@ export class DiskStall extends EventEmitter<{ change: [boolean] }> {
         () => false,
       );
       if (!asked) continue;
-      await pause(this.#times.settleMs, signal);
+      await pause(this.#settleMs, signal);
       if (this.#errors === before) break;
     }
     this.#stalled = false;

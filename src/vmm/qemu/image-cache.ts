@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { checkEngine, type EngineRecord, fileOf, type Manifest, readManifest, verifyFile } from './manifest.ts';
-import { createMemoryFile, type MemoryFile } from './memfd.ts';
+import { createMemoryFile, type HeldMemory, type MemoryFile, shareMemoryFile } from './memfd.ts';
 import { pageBytes, readPageRuns } from './page-runs.ts';
 import { put } from './process-memory.ts';
 
@@ -30,6 +30,8 @@ export interface ImageLease {
 interface Entry {
   loading: Promise<LoadedImage>;
   leases: number;
+  /** What of its memory is not zero; 0 until it is loaded. */
+  bytes: number;
 }
 
 function giveBack({ loading }: Entry): void {
@@ -53,14 +55,18 @@ export class ImageCache {
     this.#keep = keep;
   }
 
-  /** Loads and verifies on first use. Rejects with `snapshot_corrupt` or `snapshot_incompatible`. */
-  async acquire(directory: string): Promise<ImageLease> {
-    const entry = this.#entries.get(directory) ?? { loading: this.#load(directory), leases: 0 };
+  /**
+   * Loads and verifies on first use. `held`: a process that may have the memory of the image with this id already; then it is shared instead of loaded.
+   * Rejects with `snapshot_corrupt` or `snapshot_incompatible`.
+   */
+  async acquire(directory: string, held?: HeldMemory & { id: string }): Promise<ImageLease> {
+    const entry = this.#entries.get(directory) ?? { loading: this.#load(directory, held), leases: 0, bytes: 0 };
     this.#entries.delete(directory);
     this.#entries.set(directory, entry);
     entry.leases++;
     try {
       const image = await entry.loading;
+      entry.bytes = fileOf(image.manifest, directory, imageFiles.memory).bytes;
       let held = true;
       const release = (): void => {
         if (!held) return;
@@ -84,6 +90,12 @@ export class ImageCache {
     if (entry?.leases === 0) giveBack(entry);
   }
 
+  /** Loaded, and held by no VM. */
+  idle(): { image: string; bytes: number }[] {
+    const idle = [...this.#entries].filter(([, entry]) => entry.leases === 0);
+    return idle.map(([image, { bytes }]) => ({ image, bytes }));
+  }
+
   /** Gives back the memory of everything that is not in use. */
   close(): void {
     this.#trim(0);
@@ -97,7 +109,7 @@ export class ImageCache {
     }
   }
 
-  async #load(directory: string): Promise<LoadedImage> {
+  async #load(directory: string, held?: HeldMemory & { id: string }): Promise<LoadedImage> {
     const manifest = await readManifest(directory);
     checkEngine(manifest.engine, this.#engine(manifest.engine.network));
     for (const file of manifest.files)
@@ -109,11 +121,15 @@ export class ImageCache {
       .update(await readFile(join(directory, 'manifest.json')))
       .digest('hex');
     const path = join(directory, imageFiles.memory);
-    const memory = await createMemoryFile(this.#helper, `wb-${id.slice(0, 16)}`, bytes, { sealed: true }, (fd) =>
-      readPageRuns(path, { totalPages: bytes / pageBytes, sha256: record.sha256 }, (run) =>
-        put(fd, run.data, run.firstPage * pageBytes),
-      ),
-    );
+    const name = `wb-${id.slice(0, 16)}`;
+    const load = (): Promise<MemoryFile> =>
+      createMemoryFile(this.#helper, name, bytes, { sealed: true }, (fd) =>
+        readPageRuns(path, { totalPages: bytes / pageBytes, sha256: record.sha256 }, (run) =>
+          put(fd, run.data, run.firstPage * pageBytes),
+        ),
+      );
+    const shared = held?.id === id ? shareMemoryFile(held, name, bytes) : undefined;
+    const memory = shared ?? (await load());
     return { directory, manifest, id, memory, statePath: join(directory, imageFiles.state) };
   }
 }

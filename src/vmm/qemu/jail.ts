@@ -14,6 +14,8 @@ export interface Jail {
   /** To be opened, and the group that may: with KVM. */
   device?: { path: string; group?: number };
   cgroups: CgroupTree;
+  /** Process ids of the VMMs that were started from it, or adopted into it, and live. */
+  pids: Set<number>;
 }
 
 export interface JailPlan {

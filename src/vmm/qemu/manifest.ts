@@ -6,12 +6,12 @@ import { sha256File, syncPath, writeNew } from '../../lib/durable-file.ts';
 import { Fault } from '../../lib/errors.ts';
 import { openSealed, sealJson } from '../../lib/sealed-json.ts';
 
-const manifestName = 'manifest.json';
+export const manifestName = 'manifest.json';
 const formatNumber = 1;
 /** Larger disk layers are not hashed on every load (it would cost more than the wake); their size is checked. */
 const hashOnLoadBytes = 64 << 20;
 
-const fileRecord = z.object({
+export const fileRecord = z.object({
   name: z.string().regex(/^[a-z0-9.-]{1,64}$/),
   bytes: z.number().int().nonnegative(),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),

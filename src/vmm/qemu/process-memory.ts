@@ -35,7 +35,8 @@ async function* privateRuns(pid: number, start: number, pages: number): AsyncGen
     let from = -1;
     for (let base = 0; base < pages; base += slab.length / 8) {
       const count = Math.min(slab.length / 8, pages - base);
-      await file.read(slab, 0, count * 8, (start / pageBytes + base) * 8);
+      const { bytesRead } = await file.read(slab, 0, count * 8, (start / pageBytes + base) * 8);
+      if (bytesRead !== count * 8) throw new Fault('vmm_failed', { what: 'ended while its memory was read' });
       const words = new Uint32Array(slab.buffer, slab.byteOffset, count * 2);
       for (let i = 0; i < count; i++) {
         const high = words[i * 2 + 1] ?? 0;

@@ -1,21 +1,21 @@
 // Boots and restores VMs under QEMU. The mechanism and its reasons: docs/architecture.md, "How a VM is made".
-import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
-import { Fault } from '../../lib/errors.ts';
 import { startStopwatch } from '../../lib/stopwatch.ts';
 import { openCgroupTree } from '../cgroup/cgroup-tree.ts';
 import type {
   Accelerator,
+  AdoptOrder,
   BootOrder,
   CompactOrder,
   Driver,
   Machine,
   RestoreOrder,
+  SweptVm,
   ThrowawayDriver,
   ThrowawayOrder,
 } from '../driver.ts';
-import { GuestClient } from '../guest-client.ts';
+import { adoptMachine, findRunning } from './adoption.ts';
 import { type BootTools, coldBoot } from './cold-boot.ts';
 import { createImageLayers, createThrowawayLayer, imageLayers } from './disk-layers.ts';
 import { chooseAccelerator, describeEngine, qemuBinary } from './host-engine.ts';
@@ -25,18 +25,13 @@ import { jailFiles } from './jail-files.ts';
 import type { DiskLayer } from './machine-shape.ts';
 import type { EngineRecord } from './manifest.ts';
 import { mergeLayers } from './merge-layers.ts';
-import { type MachineParts, QemuMachine } from './qemu-machine.ts';
-import {
-  addLayer,
-  applyDelta,
-  freshen,
-  loadState,
-  openSnapshot,
-  startVerified,
-  verifySnapshot,
-} from './restore-steps.ts';
-import { imageSaver, suspendSaver } from './savers.ts';
-import { startVmm, type VmmProcess } from './vmm-process.ts';
+import { readBootId } from './process-identity.ts';
+import { QemuMachine } from './qemu-machine.ts';
+import { restoreMachine } from './restore.ts';
+import { imageSaver } from './savers.ts';
+import { sweepVmms } from './sweep.ts';
+import type { VmmPlan } from './vmm-process.ts';
+import { isRunDirectory } from './vmm-record.ts';
 
 export interface QemuDriverOptions extends BootTools {
   accelerator: Accelerator | 'auto';
@@ -59,8 +54,8 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<Driv
   const device = { path: '/dev/kvm', ...(kvmGroup ? { group: kvmGroup } : {}) };
   const cgroups = await openCgroupTree({ instance: options.instance });
   const launcher = join(options.toolDirectory, 'launch');
-  const jail = { launcher, files, cgroups, ...(accelerator === 'kvm' ? { device } : {}) };
-  return new QemuDriver(options, accelerator, jail, engine);
+  const jail: Jail = { launcher, files, cgroups, pids: new Set(), ...(accelerator === 'kvm' ? { device } : {}) };
+  return new QemuDriver(options, accelerator, jail, engine, await readBootId());
 }
 
 class QemuDriver implements Driver, ThrowawayDriver {
@@ -70,13 +65,20 @@ class QemuDriver implements Driver, ThrowawayDriver {
   readonly #options: QemuDriverOptions;
   readonly #engine: (network: EngineRecord['network']) => EngineRecord;
   readonly #images: ImageCache;
+  readonly #bootId: string;
+  /** Run directories of VMs that run or are being started or adopted. */
+  readonly #directories = new Set<string>();
+  /** Those of them that an earlier server left. */
+  readonly #adopting = new Set<string>();
 
   constructor(
     options: QemuDriverOptions,
     accelerator: Accelerator,
     jail: Jail,
     engine: (network: EngineRecord['network']) => EngineRecord,
+    bootId: string,
   ) {
+    this.#bootId = bootId;
     this.#options = options;
     this.accelerator = accelerator;
     this.#jail = jail;
@@ -84,7 +86,64 @@ class QemuDriver implements Driver, ThrowawayDriver {
     this.#images = new ImageCache(join(options.toolDirectory, 'seal'), engine, options.idleImages ?? 4);
   }
 
-  async boot(order: BootOrder): Promise<Machine> {
+  boot(order: BootOrder): Promise<Machine> {
+    return this.#inRunDirectory(order, () => this.#boot(order));
+  }
+
+  bootThrowaway(order: ThrowawayOrder): Promise<Machine> {
+    return this.#inRunDirectory(order, () => this.#bootThrowaway(order));
+  }
+
+  restore(order: RestoreOrder): Promise<Machine> {
+    return this.#inRunDirectory(order, () => {
+      const { clock } = this.#options;
+      return restoreMachine(order, this.#plan(order), { images: this.#images, engine: this.#engine, clock });
+    });
+  }
+
+  async adopt(order: AdoptOrder): Promise<Machine | undefined> {
+    const { runDirectory } = order;
+    this.#adopting.add(runDirectory);
+    try {
+      const record = await findRunning(runDirectory, this.#bootId);
+      const tools = { images: this.#images, jail: this.#jail, clock: this.#options.clock };
+      const machine = record && (await this.#inRunDirectory(order, () => adoptMachine(order, record, tools)));
+      if (!machine) await this.#clear(runDirectory);
+      return machine;
+    } catch (error) {
+      if (order.signal?.aborted) await this.#clear(runDirectory);
+      throw error;
+    } finally {
+      this.#adopting.delete(runDirectory);
+    }
+  }
+
+  sweep(runRoot: string, keep: ReadonlySet<string>, options: { dryRun?: boolean } = {}): Promise<SweptVm[]> {
+    return this.#sweep(runRoot, (path) => keep.has(path) || this.#adopting.has(path), options.dryRun);
+  }
+
+  async preload(image: string): Promise<void> {
+    (await this.#images.acquire(image)).release();
+  }
+
+  forget(image: string): void {
+    this.#images.forget(image);
+  }
+
+  idleImages(): { image: string; bytes: number }[] {
+    return this.#images.idle();
+  }
+
+  compact(order: CompactOrder): Promise<boolean> {
+    return mergeLayers(order);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#images.close();
+    await this.#jail.cgroups.close();
+  }
+
+  async #boot(order: BootOrder): Promise<Machine> {
     const stopwatch = startStopwatch();
     if (order.rootDisk) await createImageLayers(order.rootDisk, order.image);
     stopwatch.lap('disk');
@@ -95,12 +154,8 @@ class QemuDriver implements Driver, ThrowawayDriver {
           { path: join(order.image, init), writable: true },
         ]
       : [];
-    const { memory, hello, ...started } = await coldBoot(
-      this.#options,
-      order,
-      { plan: this.#plan(order), layers },
-      stopwatch,
-    );
+    const parts = { plan: this.#plan(order), layers };
+    const { memory, hello, ...started } = await coldBoot(this.#options, order, parts, stopwatch);
     const engine = this.#engine(order.wire ? 'tap' : 'none');
     const { image: directory, runDirectory, size } = order;
     const hasDisk = Boolean(order.rootDisk);
@@ -111,7 +166,7 @@ class QemuDriver implements Driver, ThrowawayDriver {
     return new QemuMachine({ ...started, imageSaver: saver });
   }
 
-  async bootThrowaway(order: ThrowawayOrder): Promise<Machine> {
+  async #bootThrowaway(order: ThrowawayOrder): Promise<Machine> {
     const stopwatch = startStopwatch();
     const layers: DiskLayer[] = [
       { path: order.rootDisk, writable: false, format: 'raw' },
@@ -124,108 +179,45 @@ class QemuDriver implements Driver, ThrowawayDriver {
     return new QemuMachine({ ...started, imageSaver: undefined });
   }
 
-  async restore(order: RestoreOrder): Promise<Machine> {
-    const stopwatch = startStopwatch();
-    const lease = await this.#images.acquire(order.image);
-    let process: VmmProcess | undefined;
-    const release = async (): Promise<void> => {
-      lease.release();
-      await this.#tidy(order.runDirectory);
-    };
+  /** Ends and removes what there is of one VM that is not ours. */
+  async #clear(runDirectory: string): Promise<void> {
+    if (!(await isRunDirectory(runDirectory))) return;
+    await this.#sweep(dirname(runDirectory), (path) => path !== runDirectory);
+  }
+
+  #sweep(runRoot: string, keep: (runDirectory: string) => boolean, dryRun = false): Promise<SweptVm[]> {
+    const { cgroups, pids } = this.#jail;
+    return sweepVmms(runRoot, { cgroups, pids, directories: this.#directories, keep, dryRun });
+  }
+
+  /** The directory is a VM's of this driver while `start` is under way and, when it resolves with a machine, until that one's end. */
+  async #inRunDirectory<T extends Machine | undefined>(
+    { runDirectory }: { runDirectory: string },
+    start: () => Promise<T>,
+  ): Promise<T> {
+    this.#directories.add(runDirectory);
+    const giveBack = (): boolean => this.#directories.delete(runDirectory);
     try {
-      const { image } = lease;
-      const snapshot = order.snapshot ? await openSnapshot(order.snapshot, image, this.#engine) : undefined;
-      const top = await addLayer(image, order.disks, snapshot?.manifest.layers ?? []);
-      stopwatch.lap('prepare');
-      const { memoryMib, vcpus } = image.manifest;
-      const statePath = snapshot?.statePath ?? image.statePath;
-      const plan = {
-        ...this.#plan(order),
-        size: { memoryMib, vcpus },
-        layers: top.layers,
-        memoryFd: image.memory.fd,
-        shareMemory: false,
-        statePath,
-      };
-      process = await startVerified(
-        () => startVmm(plan, order.signal),
-        async () => snapshot && verifySnapshot(snapshot, order.disks),
-      );
-      stopwatch.lap('spawn');
-      if (snapshot) await applyDelta(process, image, snapshot);
-      stopwatch.lap('memory');
-      const guest = new GuestClient(process.control, order.wire);
-      await loadState(process, stopwatch);
-      const repaired = await freshen(process, guest, order, this.#options.clock);
-      stopwatch.lap('freshen');
-      const saver = (directory: string): ReturnType<typeof suspendSaver> => {
-        const { runDirectory, disks } = order;
-        return suspendSaver({
-          directory,
-          runDirectory,
-          disks,
-          image,
-          lowerLayers: snapshot?.manifest.layers ?? [],
-          topLayer: top.name,
-          nowMs: this.#options.clock.now(),
-        });
-      };
-      const parts: MachineParts = {
-        process,
-        guest,
-        stages: stopwatch.stages(),
-        repaired,
-        onConsole: order.onConsole,
-        imageSaver: undefined,
-        suspendSaver: saver,
-        release,
-      };
-      return new QemuMachine(parts);
+      const machine = await start();
+      if (machine) void machine.ended.then(giveBack);
+      else giveBack();
+      return machine;
     } catch (error) {
-      await process?.kill();
-      await release();
-      throw order.signal?.aborted ? new Fault('aborted', { what: 'Starting a VM' }, error) : error;
+      giveBack();
+      throw error;
     }
   }
 
-  async adopt(): Promise<undefined> {
-    return undefined;
-  }
-
-  async sweep(): Promise<[]> {
-    return [];
-  }
-
-  async preload(image: string): Promise<void> {
-    (await this.#images.acquire(image)).release();
-  }
-
-  forget(image: string): void {
-    this.#images.forget(image);
-  }
-
-  compact(order: CompactOrder): Promise<boolean> {
-    return mergeLayers(order);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#images.close();
-    await this.#jail.cgroups.close();
-  }
-
-  #plan(order: BootOrder | ThrowawayOrder | RestoreOrder) {
+  #plan(order: BootOrder | ThrowawayOrder | RestoreOrder): VmmPlan {
     const { runDirectory, wire, cpu } = order;
     return {
       binary: qemuBinary,
       jail: this.#jail,
+      bootId: this.#bootId,
       accelerator: this.accelerator,
       runDirectory,
       ...(cpu ? { cpu } : {}),
       ...(wire ? { wire } : {}),
     };
-  }
-
-  async #tidy(runDirectory: string): Promise<void> {
-    await rm(runDirectory, { recursive: true, force: true });
   }
 }

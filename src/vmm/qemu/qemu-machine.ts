@@ -13,13 +13,13 @@ import type { VmmExit, VmmProcess } from './vmm-process.ts';
 /** Of the console and of the application's log, each; what a guest says beyond it waits, or is dropped by the guest. */
 const consoleBytesPerSecond = 4 << 20;
 
+const putToSleep = { cause: 'requested', what: 'It was put to sleep.' } as const;
+
 /** What differs between a VM that makes an image and one that was restored. */
 export interface Saver {
-  /** Called while the VM is stopped: writes what must be read from the live process. */
-  capture(process: VmmProcess, stopwatch: Stopwatch): Promise<void>;
-  /** Called when the process is being ended: makes the snapshot whole, but not before `gone`. */
-  complete(gone: Promise<void>, stopwatch: Stopwatch): Promise<void>;
-  /** Undoes `capture` after a failure. */
+  /** Called while the VM is stopped: makes the snapshot, whole and durable. */
+  commit(process: VmmProcess, stopwatch: Stopwatch): Promise<void>;
+  /** Removes what a `commit` that failed has left. */
   abandon(): Promise<void>;
 }
 
@@ -28,11 +28,15 @@ export interface MachineParts {
   guest: GuestClient;
   stages: Record<string, number>;
   repaired: string[];
+  /** It was found waiting for space on the host's disk. */
+  stalled?: boolean | undefined;
   onConsole: ((text: Buffer) => void) | undefined;
   imageSaver: (() => Saver & { sizes(): Omit<ImageSizes, 'stages'> }) | undefined;
   suspendSaver: ((directory: string) => Saver & { bytes(): Promise<number> }) | undefined;
   /** Gives back what the VM held on this host; called once when the process is gone. */
   release: () => Promise<void>;
+  /** Gives back only what this server holds for it: the VM is left to a later one. */
+  forget?: () => void;
 }
 
 export class QemuMachine implements Machine {
@@ -45,7 +49,10 @@ export class QemuMachine implements Machine {
   readonly #stall: DiskStall;
   #cause: Omit<MachineEnd, 'consoleTail'> | undefined;
   #saving = false;
+  /** Whether the latest save came to a whole snapshot. */
+  #committed: Promise<boolean> | undefined;
   #gone = false;
+  #left = false;
 
   constructor(parts: MachineParts) {
     this.#parts = parts;
@@ -60,8 +67,8 @@ export class QemuMachine implements Machine {
       });
     }
     process.qmp.on('event', (name, data) => this.#onEvent(name, data));
-    this.#stall = new DiskStall(process.qmp, () => !this.#saving);
-    parts.guest.on('exited', ({ exitCode, signal }) => {
+    this.#stall = new DiskStall(process.qmp, () => !this.#saving, { stalled: parts.stalled === true });
+    void parts.guest.exited.then(({ exitCode, signal }) => {
       const how = signal ? `Signal: ${signal}` : `Exit Code: ${exitCode ?? 0}`;
       const end = { cause: 'application_exited', what: `Container Stopped with ${how}` } as const;
       this.#endBecause({ ...end, ...(exitCode === undefined ? {} : { exitCode }) });
@@ -96,12 +103,20 @@ export class QemuMachine implements Machine {
     await this.ended;
   }
 
-  leave(): Promise<void> {
-    return this.kill();
+  async leave(): Promise<void> {
+    if (!this.#parts.suspendSaver) throw new Fault('internal', { what: 'Only a VM that was restored can be left.' });
+    if (this.#saving || this.#cause)
+      throw new Fault('conflict', { what: 'The VM is on its way to sleep or to its end.' });
+    this.#left = true;
+    this.#stall.close();
+    this.#parts.process.leave();
+    this.#parts.guest.close();
+    this.#parts.forget?.();
   }
 
   onStall(listener: (stalled: boolean) => void): void {
     this.#stall.on('change', listener);
+    if (this.#stall.stalled) listener(true);
   }
 
   async statistics(): Promise<ProcessStatistics> {
@@ -135,30 +150,29 @@ export class QemuMachine implements Machine {
       stopwatch.lap('quiesce');
       await process.qmp.execute('stop');
       stopwatch.lap('stop');
-      await saver.capture(process, stopwatch);
-      // Its memory files may have been closed, and their numbers used again, while they were read.
-      if (this.#gone) throw new Fault('vmm_failed', { what: 'ended while the VM was being saved' });
+      const committing = saver.commit(process, stopwatch);
+      this.#committed = committing.then(
+        () => true,
+        () => false,
+      );
+      await committing;
     } catch (error) {
       await this.#backToLife(saver);
       throw error;
     }
-    this.#cause = { cause: 'requested', what: 'It was put to sleep.' };
-    // `stop` has flushed the disk's metadata, so nothing is lost by an end without ceremony, which is quicker than `quit`.
-    const gone = process.kill().then(() => this.ended);
-    try {
-      await saver.complete(
-        gone.then(() => undefined),
-        stopwatch,
-      );
-    } finally {
-      await gone;
-    }
+    // Only now, so that at every instant a VMM lives that can go on, or a snapshot is whole. `stop` has flushed the disk's metadata, so nothing is
+    // lost by an end without ceremony, which is quicker than `quit`.
+    this.#cause ??= putToSleep;
+    await process.kill();
+    await this.ended;
+    stopwatch.lap('end');
     return stopwatch.stages();
   }
 
   async #backToLife(saver: Saver): Promise<void> {
     this.#saving = false;
-    await saver.abandon();
+    // What cannot be removed now is only space, and goes with the next attempt.
+    await saver.abandon().catch(() => {});
     if (this.#gone) return;
     try {
       await this.#parts.process.qmp.execute('cont');
@@ -185,20 +199,23 @@ export class QemuMachine implements Machine {
   }
 
   async #finish(exit: VmmExit): Promise<MachineEnd> {
+    if (this.#left) return new Promise(() => {});
     this.#gone = true;
     this.#stall.close();
     this.#parts.guest.close();
     this.#parts.process.qmp.close();
+    // The image's memory stays open while a snapshot is compared with it; and a VMM that dies when its snapshot is whole was asleep.
+    if (await this.#committed) this.#cause ??= putToSleep;
     await this.#parts.release();
-    const { outOfMemory } = exit;
-    const how = exit.signal ? `signal ${exit.signal}` : `exit code ${exit.exitCode}`;
-    const said = exit.errors.trim();
-    const died = {
-      cause: 'vmm_died',
-      what: outOfMemory
-        ? 'The virtual machine monitor used more memory than its limit on the host.'
-        : `The virtual machine monitor ended with ${how}${said ? `: ${said}` : '.'}`,
-    } as const;
-    return { ...(this.#cause ?? died), consoleTail: this.#tail.text() };
+    return { ...(this.#cause ?? { cause: 'vmm_died', what: howItDied(exit) }), consoleTail: this.#tail.text() };
   }
+}
+
+function howItDied({ exitCode, signal, errors, outOfMemory }: VmmExit): string {
+  if (outOfMemory) return 'The virtual machine monitor used more memory than its limit on the host.';
+  if (signal === undefined && exitCode === undefined)
+    return 'The virtual machine monitor ended; an earlier server had started it, so how it ended is unknown.';
+  const said = errors.trim();
+  const how = signal ? `signal ${signal}` : `exit code ${exitCode}`;
+  return `The virtual machine monitor ended with ${how}${said ? `: ${said}` : '.'}`;
 }

@@ -1,8 +1,8 @@
 // QEMU Machine Protocol over a named unix socket. https://www.qemu.org/docs/master/interop/qmp-spec.html
 import { EventEmitter } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { z } from 'zod';
-import { pause, within } from '../../lib/deadline.ts';
+import { within } from '../../lib/deadline.ts';
 import { Fault } from '../../lib/errors.ts';
 
 const maxLineBytes = 4 << 20;
@@ -81,26 +81,4 @@ function parseJson(line: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-/** Connects to a unix socket that a starting process is about to open; gives up when `signal` fires. */
-export async function connectSoon(path: string, signal: AbortSignal): Promise<Socket> {
-  for (;;) {
-    const socket = connect(path);
-    const error = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
-      socket.once('connect', () => resolve(undefined));
-      socket.once('error', resolve);
-    });
-    if (!error) return socket;
-    socket.destroy();
-    if (error.code !== 'ENOENT' && error.code !== 'ECONNREFUSED') throw error;
-    await pause(2, signal);
-  }
-}
-
-/** Connects and negotiates. */
-export async function connectQmp(path: string, signal: AbortSignal): Promise<Qmp> {
-  const qmp = new Qmp(await connectSoon(path, signal));
-  await qmp.execute('qmp_capabilities');
-  return qmp;
 }

@@ -1,17 +1,24 @@
-// What is written when a VM becomes an image, and when it falls asleep. Files first, synced; the manifest last; then the rename.
+// What is written when a VM becomes an image, and when it falls asleep, all of it while the VM is stopped and could go on: files first, synced; the manifest
+// last; then the rename.
 import { constants } from 'node:fs';
-import { open, rm, stat } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { freshDirectory, moveIntoPlace, reclaim, remove, syncPath, writeNew } from '../../lib/durable-file.ts';
 import { Fault } from '../../lib/errors.ts';
-import type { Stopwatch } from '../../lib/stopwatch.ts';
 import type { ImageSizes } from '../driver.ts';
 import { imageLayers } from './disk-layers.ts';
 import { diskUsage } from './disk-usage.ts';
 import { imageFiles, type LoadedImage } from './image-cache.ts';
-import { type EngineRecord, type FileRecord, type Manifest, recordFile, writeManifest } from './manifest.ts';
+import {
+  type EngineRecord,
+  type FileRecord,
+  type Manifest,
+  manifestName,
+  recordFile,
+  writeManifest,
+} from './manifest.ts';
 import type { MemoryFile } from './memfd.ts';
-import { type PageRunFile, pageBytes, writePageRuns } from './page-runs.ts';
+import { pageBytes, writePageRuns } from './page-runs.ts';
 import { changedPages, filledPages } from './process-memory.ts';
 import type { Saver } from './qemu-machine.ts';
 import type { VmmProcess } from './vmm-process.ts';
@@ -59,21 +66,15 @@ export interface ImageParts {
 export function imageSaver(parts: ImageParts): Saver & { sizes(): Omit<ImageSizes, 'stages'> } {
   const { directory, memory } = parts;
   const sizes = { memoryBytes: 0, diskBytes: 0 };
-  let written: PageRunFile | undefined;
   const path = (name: string): string => join(directory, name);
   return {
     sizes: () => sizes,
-    capture: async (process, stopwatch) => {
+    commit: async (process, stopwatch) => {
       await saveDeviceState(process, parts.runDirectory, path(imageFiles.state));
       stopwatch.lap('state');
       const pages = filledPages(memory.fd, memory.bytes);
-      written = await writePageRuns(path(imageFiles.memory), memory.bytes / pageBytes, pages);
+      const written = await writePageRuns(path(imageFiles.memory), memory.bytes / pageBytes, pages);
       stopwatch.lap('memory');
-    },
-    complete: async (gone, stopwatch) => {
-      await gone;
-      stopwatch.lap('end');
-      if (!written) throw new Fault('internal', { what: 'An image was completed before its memory was captured.' });
       const disks = parts.hasDisk ? Object.values(imageLayers) : [];
       const files: FileRecord[] = [await recordFile(directory, imageFiles.memory, written)];
       for (const name of [imageFiles.state, ...disks]) files.push(await recordFile(directory, name));
@@ -97,7 +98,7 @@ export function imageSaver(parts: ImageParts): Saver & { sizes(): Omit<ImageSize
       stopwatch.lap('files');
     },
     abandon: async () => {
-      for (const name of Object.values(imageFiles)) await remove(path(name));
+      for (const name of [manifestName, ...Object.values(imageFiles)]) await remove(path(name));
     },
   };
 }
@@ -115,70 +116,57 @@ export interface SuspendParts {
 }
 
 export function suspendSaver(parts: SuspendParts): Saver & { bytes(): Promise<number> } {
-  const { directory, image } = parts;
+  const { directory, image, disks, topLayer } = parts;
   const aside = join(dirname(directory), `.${basename(directory)}.new`);
-  let memory: PageRunFile | undefined;
   return {
-    bytes: async () => (await diskUsage(directory)) + (await diskUsage(parts.disks)),
-    capture: async (process, stopwatch) => {
+    bytes: async () => (await diskUsage(directory)) + (await diskUsage(disks)),
+    commit: async (vmm, stopwatch) => {
       await freshDirectory(aside);
       const { name, bytes, fd } = image.memory;
-      const pages = changedPages(process.pid, name, bytes, fd);
-      // QEMU writes its devices while we read its memory. Both must have come to rest before a failure is dealt with.
-      const [state, written] = await Promise.allSettled([
-        saveDeviceState(process, parts.runDirectory, join(aside, imageFiles.state)),
-        writePageRuns(join(aside, imageFiles.memory), bytes / pageBytes, pages),
+      const pages = changedPages(vmm.pid, name, bytes, fd);
+      const path = (file: string): string => join(aside, file);
+      // QEMU writes its devices while we read its memory. All must have come to rest before a failure is dealt with.
+      const [state, memory, top] = await allSettled([
+        saveDeviceState(vmm, parts.runDirectory, path(imageFiles.state)).then(() =>
+          settledFile(aside, imageFiles.state),
+        ),
+        writePageRuns(path(imageFiles.memory), bytes / pageBytes, pages).then(async (written) => {
+          await syncPath(path(imageFiles.memory));
+          return recordFile(aside, imageFiles.memory, written);
+        }),
+        topLayer ? reclaim(join(disks, topLayer)).then(() => settledFile(disks, topLayer)) : undefined,
       ]);
-      if (state.status === 'rejected') throw state.reason;
-      if (written.status === 'rejected') throw written.reason;
-      memory = written.value;
+      // A process that the kernel is ending loses its memory bit by bit while it is read. One that answers has lost nothing.
+      await vmm.qmp.execute('query-status');
       stopwatch.lap('save');
-      // A disk that is full says so here, while the VM can still go on.
-      const top = parts.topLayer ? [join(parts.disks, parts.topLayer)] : [];
-      await Promise.all([join(aside, imageFiles.state), join(aside, imageFiles.memory), ...top].map(syncPath));
-      stopwatch.lap('sync');
+      const layers = top ? [...parts.lowerLayers, top] : [];
+      const { engine, guest, memoryMib, vcpus } = image.manifest;
+      const what = {
+        kind: 'microvm',
+        base: image.id,
+        createdMs: parts.nowMs,
+        engine,
+        guest,
+        memoryMib,
+        vcpus,
+      } as const;
+      await writeManifest(aside, { ...what, files: [state, memory], layers });
+      if (topLayer) await syncPath(disks);
+      await moveIntoPlace(aside, directory);
+      stopwatch.lap('commit');
     },
-    complete: (gone, stopwatch) => completeSuspend(parts, aside, memory, gone, stopwatch),
     abandon: () => remove(aside),
   };
 }
 
-async function completeSuspend(
-  parts: SuspendParts,
-  aside: string,
-  memory: PageRunFile | undefined,
-  gone: Promise<void>,
-  stopwatch: Stopwatch,
-): Promise<void> {
-  if (!memory) throw new Fault('internal', { what: 'A snapshot was completed before its memory was captured.' });
-  const { image, disks, topLayer } = parts;
-  const { engine, guest, memoryMib, vcpus } = image.manifest;
-  const what = { kind: 'microvm', base: image.id, createdMs: parts.nowMs, engine, guest, memoryMib, vcpus } as const;
-  const files = await Promise.all([recordFile(aside, imageFiles.state), recordFile(aside, imageFiles.memory, memory)]);
-  const top = topLayer ? await settledLayer(disks, topLayer, gone) : undefined;
-  await gone;
-  stopwatch.lap('end');
-  await writeManifest(aside, { ...what, files, layers: top ? [...parts.lowerLayers, top] : [] });
-  if (topLayer) await syncPath(disks);
-  await moveIntoPlace(aside, parts.directory);
-  stopwatch.lap('commit');
+/** Resolves with all values, or rejects with the first reason once nothing is under way any more. */
+async function allSettled<A, B, C>(work: [Promise<A>, Promise<B>, C]): Promise<[A, B, Awaited<C>]> {
+  await Promise.allSettled(work);
+  return Promise.all(work) as Promise<[A, B, Awaited<C>]>;
 }
 
-/**
- * The record of a layer whose VMM is on its way out. It is hashed meanwhile; should the file have changed until the VMM is gone, which `stop`
- * and a kill leave no reason for, it is hashed again.
- */
-async function settledLayer(disks: string, name: string, gone: Promise<void>): Promise<FileRecord> {
-  const path = join(disks, name);
-  const look = async (): Promise<string> => {
-    const { size, mtimeNs } = await stat(path, { bigint: true });
-    return `${size} ${mtimeNs}`;
-  };
-  await reclaim(path);
-  const before = await look();
-  const record = await recordFile(disks, name);
-  await gone;
-  if ((await look()) === before) return record;
-  await syncPath(path);
-  return recordFile(disks, name);
+/** Syncs and hashes a file that nobody writes while the VM is stopped. */
+async function settledFile(directory: string, name: string): Promise<FileRecord> {
+  const [record] = await Promise.all([recordFile(directory, name), syncPath(join(directory, name))]);
+  return record;
 }

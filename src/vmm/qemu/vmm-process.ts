@@ -1,16 +1,16 @@
 // One QEMU process: spawned into its jail, its sockets connected, its end watched.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdir } from 'node:fs/promises';
-import type { Socket } from 'node:net';
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import { pause } from '../../lib/deadline.ts';
 import { Fault } from '../../lib/errors.ts';
 import type { Cgroup } from '../cgroup/cgroup-tree.ts';
 import type { CpuShare } from '../driver.ts';
 import { inheritFiles } from './inherited-files.ts';
 import { groupLimits, type Jail, launcherWords } from './jail.ts';
-import { type DiskLayer, type LaunchPlan, qemuArguments, sockets } from './machine-shape.ts';
-import { connectQmp, connectSoon, type Qmp } from './qmp.ts';
+import { type DiskLayer, type LaunchPlan, qemuArguments } from './machine-shape.ts';
+import { identify, type ProcessIdentity } from './process-identity.ts';
+import { openRunDirectory, writeVmmRecord } from './vmm-record.ts';
+import { connectSockets, letGo, scratchOf, type VmmSockets } from './vmm-sockets.ts';
 
 const startDeadlineMs = 30_000;
 /** Of what QEMU said, from the end. */
@@ -24,9 +24,15 @@ export interface ProcessPlan extends Omit<LaunchPlan, 'layers'> {
   memoryFd: number;
   /** Device state to load, for a restore. */
   statePath?: string;
+  /** Of the host, for the record that is left in the run directory. */
+  bootId: string;
 }
 
+/** What the driver knows of every VMM. */
+export type VmmPlan = Pick<ProcessPlan, 'binary' | 'jail' | 'bootId' | 'accelerator' | 'runDirectory' | 'cpu' | 'wire'>;
+
 export interface VmmExit {
+  /** Neither is known of a process that was adopted. */
   exitCode: number | undefined;
   signal: string | undefined;
   /** What QEMU itself said. */
@@ -35,32 +41,43 @@ export interface VmmExit {
   outOfMemory: boolean;
 }
 
-export interface VmmProcess {
+export interface VmmProcess extends VmmSockets {
   readonly pid: number;
-  readonly qmp: Qmp;
-  readonly control: Socket;
-  readonly console: Socket;
-  readonly log: Socket;
+  readonly identity: ProcessIdentity;
+  readonly group: Cgroup;
   readonly exited: Promise<VmmExit>;
   /** Its scratch directory as seen from here, while it lives. What is in it is its own: nothing of it can be trusted. */
   readonly scratch: string;
   /** SIGKILL; resolves when the process is gone. */
   kill(): Promise<void>;
+  /** Lets go of it: connections close, the process and its group stay. */
+  leave(): void;
 }
 
 /**
- * Starts QEMU and connects to it. On failure nothing is left but the run directory, which belongs to the caller. `signal` ends the process whenever it
- * fires; the start rejects with `aborted` then.
+ * Starts QEMU and connects to it. On failure nothing is left but the run directory, which belongs to the caller. `signal` ends the
+ * process whenever it fires; the start rejects with `aborted` then.
  */
 export async function startVmm(plan: ProcessPlan, signal?: AbortSignal): Promise<VmmProcess> {
-  await mkdir(plan.runDirectory, { recursive: true, mode: 0o700 });
+  await openRunDirectory(plan.runDirectory, plan.bootId);
   const child = spawnJailed(plan);
+  const { pid } = child;
+  const identity = pid === undefined ? undefined : identify(pid);
+  const { pids } = plan.jail;
+  if (pid !== undefined) pids.add(pid);
   const grouping = joinGroup(plan, child);
   grouping.catch(() => {});
   const gone = new AbortController();
   let ending = false;
   const exited = watch(child, grouping, () => ending);
-  void exited.then(() => gone.abort());
+  const forget = (): void => {
+    signal?.removeEventListener('abort', onAbort);
+    if (pid !== undefined) pids.delete(pid);
+  };
+  void exited.then(() => {
+    gone.abort();
+    forget();
+  });
   const kill = async (): Promise<void> => {
     ending = true;
     child.kill('SIGKILL');
@@ -68,21 +85,26 @@ export async function startVmm(plan: ProcessPlan, signal?: AbortSignal): Promise
   };
   const onAbort = (): void => void kill();
   signal?.addEventListener('abort', onAbort, { once: true });
-  void exited.then(() => signal?.removeEventListener('abort', onAbort));
   try {
+    if (pid === undefined || !identity) throw new Fault('internal', { what: 'A VMM without a process.' });
     const stop = AbortSignal.any([gone.signal, AbortSignal.timeout(startDeadlineMs), ...(signal ? [signal] : [])]);
-    const scratch = `/proc/${child.pid}/root${plan.runDirectory}`;
-    const path = (name: string): string => join(scratch, name);
-    const qmp = await connectQmp(path(sockets.qmp), stop);
-    // QEMU has opened all its sockets before it answers on the monitor.
-    const [control, console, log] = await Promise.all(
-      [sockets.control, sockets.console, sockets.log].map((name) => connectSoon(path(name), stop)),
-    );
+    const scratch = scratchOf(pid, plan.runDirectory);
+    const { bootId, runDirectory } = plan;
+    const [connected] = await Promise.all([
+      connectSockets(scratch, stop),
+      writeVmmRecord(runDirectory, { bootId, phase: 'starting', process: identity }),
+    ]);
     // Nothing that a guest has made is loaded, let alone run, before the limits hold.
-    await grouping;
-    if (!control || !console || !log || child.pid === undefined)
-      throw new Fault('internal', { what: 'A VMM without sockets.' });
-    return { pid: child.pid, qmp, control, console, log, exited, scratch, kill };
+    const group = await grouping;
+    if (!group) throw new Fault('internal', { what: 'A VMM without a cgroup.' });
+    const leave = (): void => {
+      forget();
+      letGo(connected);
+      child.stderr?.destroy();
+      child.unref();
+      group.leave();
+    };
+    return { ...connected, pid, identity, group, exited, scratch, kill, leave };
   } catch (cause) {
     const alive = await Promise.race([exited.then(() => false), pause(20).then(() => true)]);
     await kill();

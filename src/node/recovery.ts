@@ -1,0 +1,261 @@
+// What an earlier server left on this host, whatever it was doing when it ended. Per MicroVM the journal, its directory and its VMM are compared:
+// - it ran, was being put to sleep or not, and has no newer snapshot than the one it ran from: its VMM is adopted, and goes on;
+// - it has a newer snapshot: its sleep had been committed, and what is left of its VMM is ended;
+// - it was being launched, woken or ended: what runs of it is ended; it is asleep at its snapshot or, without one, nothing is left of it;
+// - it has no journal: nothing of it runs, as after the host's next boot.
+// A crash during recovery only means that it is done again. All of this is done in the background, and for many at a time.
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readImageRecord } from '../build/image-record.ts';
+import { pause } from '../lib/deadline.ts';
+import { remove } from '../lib/durable-file.ts';
+import { describe, Fault } from '../lib/errors.ts';
+import { forEachOf } from '../lib/parallel.ts';
+import type { Slot } from '../net/slot.ts';
+import type { Machine } from '../vmm/driver.ts';
+import { removedSuffix } from './cleaning.ts';
+import { unknownImage } from './image-facts.ts';
+import type { JournalEntry } from './journal.ts';
+import { vmPaths } from './layout.ts';
+import { Resident } from './resident.ts';
+import type { ResidentTools } from './resident-tools.ts';
+import { newestGeneration, readRecord, removeOlderSnapshots, type VmRecord } from './vm-record.ts';
+
+/** How many MicroVMs are looked at, or taken over, at a time. */
+const parallel = 8;
+
+/** Of a VM that lives but cannot be taken over; then it is ended. */
+const adoptionAttempts = 3;
+const adoptionPauseMs = 1000;
+
+/** By name: which MicroVMs there is something of. */
+export interface Traces {
+  directories: readonly string[];
+  journal: readonly string[];
+}
+
+interface Found {
+  microvmId: string;
+  /** Undefined also when it cannot be read. */
+  entry: JournalEntry | undefined;
+  record: VmRecord | undefined;
+  /** Number of the newest snapshot. */
+  newest: number;
+}
+
+/** One whose VM is to go on. */
+interface Candidate extends Found {
+  entry: JournalEntry;
+  record: VmRecord;
+  slot: Slot | undefined;
+}
+
+export class Recovery {
+  /** Resolves when the VMs and files of interrupted builds are gone, or listed as what could not be removed. */
+  readonly buildsCleared: Promise<void>;
+  /** Resolves when every VM that may go on has been taken over. Never rejects. */
+  readonly adopted: Promise<void>;
+  readonly #tools: ResidentTools;
+  readonly #residents: Map<string, Resident>;
+  readonly #pending = new Map<string, PromiseWithResolvers<string | undefined>>();
+  readonly #lost = new Map<string, string>();
+  /** Paths that are not swept. */
+  readonly #keep: Set<string>;
+
+  /** Starts at once; what lives becomes a resident. */
+  constructor(tools: ResidentTools, residents: Map<string, Resident>, { directories, journal }: Traces) {
+    this.#tools = tools;
+    this.#residents = residents;
+    this.#keep = new Set([tools.layout.journal]);
+    for (const microvmId of [...directories, ...journal]) this.#pending.set(microvmId, Promise.withResolvers());
+    const { promise: swept, resolve: onSwept } = Promise.withResolvers<void>();
+    this.adopted = this.#run(directories, journal, onSwept).catch((error: unknown) => this.#stop(error));
+    this.buildsCleared = Promise.all([swept, this.#clearAsides()]).then(() => {});
+  }
+
+  /** MicroVMs of which nothing is known yet. */
+  get pending(): string[] {
+    return [...this.#pending.keys()];
+  }
+
+  /** As `NodeClient.settled`. */
+  settled(microvmId: string): Promise<string | undefined> {
+    return this.#pending.get(microvmId)?.promise ?? Promise.resolve(this.#lost.get(microvmId));
+  }
+
+  async #run(directories: readonly string[], journal: readonly string[], onSwept: () => void): Promise<void> {
+    const candidates: Candidate[] = [];
+    const others: Found[] = [];
+    await forEachOf(parallel, journal, async (microvmId) => {
+      const found = await this.#find(microvmId);
+      const candidate = await this.#candidate(found);
+      if (candidate) candidates.push(candidate);
+      else others.push(found);
+    });
+    const { slots, cleaning, layout } = this.#tools;
+    if (slots) void cleaning.attempt('Network slots of an earlier server', () => slots.sweep());
+    for (const { microvmId } of candidates) this.#keep.add(vmPaths(layout, microvmId).run);
+    const swept = this.#sweep();
+    swept.then(onSwept, onSwept);
+    const stop = (error: unknown): void => this.#stop(error);
+    swept.then(() => forEachOf(parallel, others, (found) => this.#settle(found, whyGone(found)))).catch(stop);
+    // Nothing runs without having been in the journal before: these need not wait for anything.
+    const resting = directories.filter((microvmId) => !journal.includes(microvmId));
+    forEachOf(parallel, resting, async (microvmId) => this.#settle(await this.#find(microvmId), undefined)).catch(stop);
+    await forEachOf(parallel, candidates, (candidate) => this.#takeOver(candidate));
+  }
+
+  async #find(microvmId: string): Promise<Found> {
+    const { journal, layout } = this.#tools;
+    const [entry, record, newest] = await Promise.all([
+      journal.read(microvmId),
+      readRecord(layout, microvmId),
+      newestGeneration(layout, microvmId),
+    ]);
+    return { microvmId, entry, record: record?.microvmId === microvmId ? record : undefined, newest };
+  }
+
+  /** With its slot, which is not swept then. */
+  async #candidate({ microvmId, entry, record, newest }: Found): Promise<Candidate | undefined> {
+    if (!record || !entry || (entry.act !== 'run' && entry.act !== 'sleep') || newest !== entry.from) return undefined;
+    const { slots, log } = this.#tools;
+    try {
+      const slot = entry.slot === undefined ? undefined : await slots?.adopt(entry.slot);
+      return { microvmId, entry, record, newest, slot };
+    } catch (error) {
+      log.warn('slot_not_adopted', { microvmId, slot: entry.slot, why: describe(error) });
+      return undefined;
+    }
+  }
+
+  /** Resolves when nothing of earlier servers runs but what is kept. */
+  async #sweep(): Promise<void> {
+    const { driver, layout, cleaning, log } = this.#tools;
+    const sweep = (): ReturnType<typeof driver.sweep> => driver.sweep(layout.run, this.#keep);
+    const swept = await cleaning.untilDone('VMMs of an earlier server', sweep);
+    for (const { runDirectory, pid } of swept) log.warn('ended_leftover_vmm', { runDirectory, pid });
+  }
+
+  async #takeOver({ slot, ...found }: Candidate): Promise<void> {
+    const { record, entry, newest, microvmId } = found;
+    const machine = await this.#adopt(record, newest, slot);
+    if (typeof machine === 'string') {
+      await slot?.release().catch(() => {});
+      return this.#settle(found, machine);
+    }
+    const resident = await this.#resident(record, newest);
+    resident.adopt({ machine, slot }, entry.orderGeneration);
+    this.#tools.log.info('microvm_adopted', { microvmId, pid: machine.pid });
+    this.#done(microvmId, undefined);
+  }
+
+  /** Resolves with why not when nothing of it runs any more. */
+  async #adopt({ microvmId, buildId }: VmRecord, newest: number, slot: Slot | undefined): Promise<Machine | string> {
+    const { driver, layout, closing: signal, log } = this.#tools;
+    const paths = vmPaths(layout, microvmId);
+    const snapshot = newest > 0 ? { snapshot: paths.snapshot(newest) } : {};
+    const where = { runDirectory: paths.run, image: join(layout.images, buildId), disks: paths.disks, ...snapshot };
+    const order = { ...where, ...(slot ? { wire: slot } : {}), signal };
+    const ended = 'Its virtual machine monitor ended while the server was not running.';
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return (await driver.adopt(order)) ?? ended;
+      } catch (error) {
+        // It lives, and what was in the way may pass.
+        const why = describe(error);
+        log.error('microvm_not_adopted', { microvmId, attempt, why });
+        if (attempt < adoptionAttempts) {
+          await pause(attempt * adoptionPauseMs, signal);
+          continue;
+        }
+        this.#keep.delete(paths.run);
+        await this.#sweep();
+        return `The server that was started again could not take it over: ${why}`;
+      }
+    }
+  }
+
+  /** Nothing of it runs. `lost`: why that is so although it ran or was about to. */
+  async #settle({ microvmId, record, newest, entry }: Found, lost: string | undefined): Promise<void> {
+    const { log, journal } = this.#tools;
+    const forgetting = async (): Promise<void> => {
+      await journal.clear(microvmId).catch((error: unknown) => {
+        log.warn('not_journaled', { microvmId, why: describe(error) });
+      });
+      this.#done(microvmId, lost);
+    };
+    if (newest === 0 || entry?.act === 'end') {
+      // What resists is tried for as long as it takes, and the others do not wait for it.
+      void this.#remove(microvmId)
+        .then(forgetting)
+        .catch((error: unknown) => this.#stop(error));
+      return;
+    }
+    if (record) {
+      const resident = await this.#resident(record, newest);
+      resident.take(Math.max(entry?.orderGeneration ?? 0, record.orderGeneration));
+    } else {
+      // Its snapshots are kept for whoever can make sense of them.
+      log.error('microvm_record_damaged', { microvmId });
+    }
+    await forgetting();
+  }
+
+  async #remove(microvmId: string): Promise<void> {
+    const { cleaning, layout, log } = this.#tools;
+    const { directory } = vmPaths(layout, microvmId);
+    log.warn('removed_half_made_microvm', { microvmId });
+    await cleaning.untilDone(directory, () => cleaning.removeDirectory(directory));
+  }
+
+  async #resident(record: VmRecord, newest: number): Promise<Resident> {
+    const { layout, log } = this.#tools;
+    const { microvmId, buildId } = record;
+    await removeOlderSnapshots(layout, microvmId, newest).catch((error: unknown) => {
+      log.warn('older_snapshots_not_removed', { microvmId, why: describe(error) });
+    });
+    const image = join(layout.images, buildId);
+    const facts = await readImageRecord(image).catch(() => unknownImage);
+    const resident = new Resident(this.#tools, record, image, facts, newest);
+    this.#residents.set(microvmId, resident);
+    return resident;
+  }
+
+  #done(microvmId: string, lost: string | undefined): void {
+    if (lost !== undefined) this.#lost.set(microvmId, lost);
+    this.#pending.get(microvmId)?.resolve(lost);
+    this.#pending.delete(microvmId);
+  }
+
+  /** On the way down only: what is left is the next start's. */
+  #stop(cause: unknown): void {
+    this.#tools.log.warn('recovery_stopped', { why: describe(cause) });
+    for (const { promise, reject } of this.#pending.values()) {
+      promise.catch(() => {});
+      reject(new Fault('aborted', { what: 'Recovering the MicroVM' }, cause));
+    }
+  }
+
+  /** What builds and removals left half done in the data directory. */
+  async #clearAsides(): Promise<void> {
+    const { layout, cleaning } = this.#tools;
+    const clear = (directory: string, isAside: RegExp): Promise<void> =>
+      cleaning.attempt(`What was under way in ${directory}`, async () => {
+        for (const name of (await readdir(directory)).filter((one) => isAside.test(one))) {
+          await remove(join(directory, name));
+        }
+      });
+    await Promise.all([
+      clear(layout.images, new RegExp(`\\.(new|work)$|\\${removedSuffix}$`)),
+      clear(layout.vms, new RegExp(`\\${removedSuffix}$`)),
+    ]);
+  }
+}
+
+/** Of one whose VM was not adopted; undefined when it did not run any more. */
+function whyGone({ entry, newest }: Found): string | undefined {
+  if (!entry) return 'What the host had noted about it could not be read.';
+  if (newest > entry.from || entry.act === 'end') return undefined;
+  if (entry.act === 'launch' || entry.act === 'wake') return 'The server ended while it was being started.';
+  return 'Its files or its network were gone when the server started again.';
+}
