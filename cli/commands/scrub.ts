@@ -56,7 +56,7 @@ async function untilOver(server: ServerFacts, begun: ScrubFacts, around: Surroun
         throw new Fault('internal', { what: "The pass did not come to its end. The server's log says why." });
       }
       const { files, bytes } = facts.underWay ?? { files: 0, bytes: 0 };
-      line.show(`${files} files, ${mib(bytes)} read, ${facts.damage.length} damaged`);
+      line.show(`${counted(files)}, ${mib(bytes)} read, ${facts.damage.length} damaged`);
       await pause(lookEveryMs);
     }
   } finally {
@@ -66,7 +66,9 @@ async function untilOver(server: ServerFacts, begun: ScrubFacts, around: Surroun
 
 function print({ last, damage }: ScrubFacts, { out }: Surroundings): void {
   if (last)
-    out.write(`${last.files} files, ${mib(last.bytes)} read. Ledger: ${last.ledger.count} ${last.ledger.checksum}\n`);
+    out.write(
+      `${counted(last.files)}, ${mib(last.bytes)} read. Ledger: ${last.ledger.count} ${last.ledger.checksum}\n`,
+    );
   out.write(damage.length === 0 ? 'Nothing is damaged.\n' : `Damaged: ${damage.length}\n`);
   if (damage.length === 0) return;
   for (const { file, why, microvmId, buildId } of damage) {
@@ -79,5 +81,7 @@ function print({ last, damage }: ScrubFacts, { out }: Surroundings): void {
     'Put these files right, from a backup if there is one, and scrub again; or terminate or build anew what they belong to.\n',
   );
 }
+
+const counted = (files: number): string => `${files} ${files === 1 ? 'file' : 'files'}`;
 
 const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(bytes < 2 ** 20 ? 1 : 0)} MiB`;

@@ -14,10 +14,10 @@ const attempts = 5;
 /** What could not be taken, and why; a sentence for people. */
 export type Note = (what: string) => void;
 
-/** Files that are replaced as a whole, or only grow. `lock`, `server.json` and `scrub.json` are of one server; build caches are made again. */
+/** Files that are replaced as a whole, or only grow. `lock`, `server.json` and `scrub.json` are of one server; build caches and fetched archives are made again. */
 async function plainFiles(data: string): Promise<string[]> {
   const found: string[] = [];
-  for (const directory of ['keys', 'logs', 'archives']) {
+  for (const directory of ['keys', 'logs']) {
     const entries = await readdir(join(data, directory), { withFileTypes: true }).catch(() => []);
     found.push(...entries.filter((entry) => entry.isFile()).map(({ name }) => join(directory, name)));
   }

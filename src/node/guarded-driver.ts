@@ -14,7 +14,7 @@ export function guardedDriver(driver: Driver, refuse: DamageGuard): Driver {
       return driver.restore(order);
     },
     adopt: (order) => driver.adopt(order),
-    sweep: (runRoot, keep) => driver.sweep(runRoot, keep),
+    sweep: (runRoot, keep, options) => driver.sweep(runRoot, keep, options),
     preload: (image) => driver.preload(image),
     forget: (image) => driver.forget(image),
     idleImages: () => driver.idleImages(),

@@ -1,5 +1,6 @@
 // A copy of a database that a server may be writing: one state of all rows, in a single file.
 import SqliteDatabase from 'better-sqlite3';
+import { reclaim } from '../lib/durable-file.ts';
 import { Fault } from '../lib/errors.ts';
 import { checkDatabaseFile } from './check-database.ts';
 import type { LedgerHead } from './ledger.ts';
@@ -22,6 +23,8 @@ export async function copyDatabase(from: string, to: string): Promise<LedgerHead
   // The copy is one file: there is no log beside it to be forgotten.
   copy.pragma('journal_mode = DELETE');
   copy.close();
+  // It holds secret keys.
+  await reclaim(to);
   const { problems, ledger } = checkDatabaseFile(to);
   if (problems.length === 0) return ledger;
   throw new Fault('database_damaged', { file: from, why: problems.slice(0, 3).join(' ') });

@@ -101,8 +101,7 @@ export async function garbageRig(lifecycle: Lifecycle = {}) {
   };
   const app = createApp({
     ...{ db: store.db, node, objects: oneObject(), clock, log: silentLog, settings, tokens: stubRevoker([]) },
-    scrubber: stubScrubber(),
-    ...{ mintToken: async () => 'token', traffic: async () => newTraffic() },
+    ...{ mintToken: async () => 'token', traffic: async () => newTraffic(), scrubber: stubScrubber() },
   });
   await app.start();
   const settle = async (): Promise<void> => {
