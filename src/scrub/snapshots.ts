@@ -51,7 +51,8 @@ async function scrubFiles(
   });
   if (!record) return { record, found };
   const files = record.files.map((file) => ({ ...file, path: join(directory, file.name) }));
-  const layers = disks === undefined ? [] : record.layers.map((file) => ({ ...file, path: join(disks, file.name) }));
+  const layers =
+    disks === undefined ? [] : (record.layers ?? []).map((file) => ({ ...file, path: join(disks, file.name) }));
   for (const { path, ...file } of [...files, ...layers]) {
     const finding = await compareFile(reading, path, file, 'the manifest');
     if (finding) found.push(finding);

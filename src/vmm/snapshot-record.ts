@@ -21,7 +21,8 @@ const schema = z.object({
   base: z.string().optional(),
   createdMs: z.number().optional(),
   files: z.array(file).max(16),
-  layers: z.array(file).max(256).default([]),
+  /** Absent where the driver does not name them. */
+  layers: z.array(file).max(256).optional(),
 });
 
 export interface SnapshotRecord extends z.output<typeof schema> {
