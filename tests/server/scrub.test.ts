@@ -53,13 +53,11 @@ test('each kept file is found by one pass when a bit flips, and is well again wh
     [join(it.data, 'keys', 'tokens.json'), {}],
     ...[data, record, bucket].map((path): [string, object] => [path, {}]),
   ];
-  for (const [file, owner] of places) {
-    for (const at of [0.1, 0.97]) {
-      const mend = await flipBit(file, at);
-      const { damage } = await scrubbed();
-      expect(damage, file).toContainEqual(expect.objectContaining({ file, ...owner, why: expect.any(String) }));
-      await mend();
-    }
+  for (const [index, [file, owner]] of places.entries()) {
+    const mend = await flipBit(file, 0.05 + (0.9 * index) / places.length);
+    const { damage } = await scrubbed();
+    expect(damage, file).toContainEqual(expect.objectContaining({ file, ...owner, why: expect.any(String) }));
+    await mend();
   }
   const { damage, last } = await scrubbed();
   expect(damage).toEqual([]);
