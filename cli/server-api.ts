@@ -29,11 +29,12 @@ async function postSigned(
   content: unknown,
   signer: Signer,
   nowMs: number,
+  timeoutMs: number,
 ): Promise<ApiAnswer> {
   const url = new URL(path, apiUrl);
   const body = JSON.stringify(content);
   const headers = signatureHeaders(url, signer, new Date(nowMs), { method: 'POST', body });
-  return send(url, { method: 'POST', body, headers: { ...headers, 'content-type': 'application/json' } });
+  return send(url, { method: 'POST', body, headers: { ...headers, 'content-type': 'application/json' } }, timeoutMs);
 }
 
 /** Posts to a running server and resolves with what it answers. Rejects with what the server says otherwise. */
@@ -42,8 +43,9 @@ export async function askServer(
   path: string,
   content: unknown,
   nowMs: number,
+  timeoutMs = answerTimeoutMs,
 ): Promise<Record<string, unknown>> {
-  return membersOf(await postSigned(server.apiUrl, path, content, server, nowMs));
+  return membersOf(await postSigned(server.apiUrl, path, content, server, nowMs, timeoutMs));
 }
 
 /** The members of a good answer. Throws what the server says of another one. */
@@ -63,8 +65,8 @@ function messageIn(body: string, status: number): string {
   return `The server answered ${status}.`;
 }
 
-async function send(url: URL, request: RequestInit): Promise<ApiAnswer> {
-  const response = await fetch(url, { ...request, signal: AbortSignal.timeout(answerTimeoutMs) });
+async function send(url: URL, request: RequestInit, timeoutMs = answerTimeoutMs): Promise<ApiAnswer> {
+  const response = await fetch(url, { ...request, signal: AbortSignal.timeout(timeoutMs) });
   return { status: response.status, body: await response.text() };
 }
 

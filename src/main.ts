@@ -13,7 +13,7 @@ import { type App, createApp } from './app/create-app.ts';
 import { metricsText } from './app/metrics/metrics-text.ts';
 import type { AppSettings } from './app/settings.ts';
 import { limitsOf, profiles } from './config/profiles.ts';
-import type { ServerSettings } from './config/settings.ts';
+import { lifecycleOf, type ServerSettings } from './config/settings.ts';
 import type { Limits } from './contract/limits.ts';
 import { openAuthority, readTlsFiles } from './gateway/authority.ts';
 import { openKeyRing } from './gateway/key-ring.ts';
@@ -173,6 +173,7 @@ async function appSettings(settings: ServerSettings, limits: Limits, archiveDire
     hostSuffix,
     archiveDirectory,
     maxArchiveBytes: 1 << 30,
+    lifecycle: lifecycleOf(settings),
     lostVms: settings.lostVms,
     parallelBuilds: 1,
   };

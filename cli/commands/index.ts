@@ -3,12 +3,27 @@ import type { Command } from '../command.ts';
 import { awsModel } from './aws-model.ts';
 import { demo } from './demo.ts';
 import { env } from './env.ts';
+import { gc } from './gc.ts';
 import { lease } from './lease.ts';
 import { logs } from './logs.ts';
+import { orphans } from './orphans.ts';
 import { revoke } from './revoke.ts';
 import { rotateKeys } from './rotate-keys.ts';
 import { serve } from './serve.ts';
 import { shell } from './shell.ts';
 import { show } from './show.ts';
 
-export const commands: readonly Command[] = [serve, env, demo, show, shell, lease, logs, revoke, rotateKeys, awsModel];
+export const commands: readonly Command[] = [
+  serve,
+  env,
+  demo,
+  show,
+  shell,
+  lease,
+  logs,
+  orphans,
+  gc,
+  revoke,
+  rotateKeys,
+  awsModel,
+];

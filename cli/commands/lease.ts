@@ -3,16 +3,15 @@ import { z } from 'zod';
 import { defineCommand } from '../command.ts';
 import { dataDirectory, dataFlag } from '../data-directory.ts';
 import { microvmOption } from '../microvm-option.ts';
+import { durationMs } from '../quantities.ts';
 import { askServer } from '../server-api.ts';
 import { readServerFile } from '../server-file.ts';
-
-const secondsPer = { s: 1, m: 60, h: 3600 } as const;
 
 /** `90`, `90s`, `10m`, `2h`, as seconds. The server knows the bounds. */
 const timeOption = z
   .string()
   .regex(/^\d{1,6}[smh]?$/, 'must be a time such as 90s, 10m or 2h, or 0')
-  .transform((text) => Number.parseInt(text, 10) * secondsPer[(/[smh]$/.exec(text)?.[0] ?? 's') as 's' | 'm' | 'h']);
+  .transform((text) => durationMs(text) / 1000);
 
 const schema = z.object({
   data: z.string().min(1, 'must name a directory').optional(),

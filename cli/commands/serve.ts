@@ -11,6 +11,7 @@ import { announce } from '../announce.ts';
 import { choiceOption, defineCommand, numberOption, portOption } from '../command.ts';
 import { dataDirectory, dataFlag } from '../data-directory.ts';
 import { explain } from '../explain.ts';
+import { lifecycleFlags, lifecycleFrom, lifecycleOptions } from '../lifecycle-options.ts';
 import { chooseGatewayPort, notBindable, whyNotBindable } from '../ports.ts';
 import { readServerFile } from '../server-file.ts';
 import { fired, listenForStop } from '../stop-signals.ts';
@@ -50,6 +51,7 @@ const schema = z.object({
   lostVms: choiceOption(['end', 'restore']).default('end'),
   keepVms: z.boolean().default(false),
   tokenKeyHours: numberOption(1, 87_600).default(720),
+  ...lifecycleOptions,
   accessLog: z.string().min(1, 'must name a file, or be - or off').default('off'),
   metricsPort: portOption.optional(),
   log: choiceOption(['silent', 'error', 'warn', 'info']).default('warn'),
@@ -136,6 +138,7 @@ GET /waterbear/v1/info shows those in force.`,
       flags: '--token-key-hours <n>',
       text: 'age at which the key of endpoint tokens is replaced; tokens stay valid (default: 720)',
     },
+    ...lifecycleFlags,
     {
       flags: '--access-log <file>',
       text: 'a line of JSON for every request to a MicroVM; - is standard output (default: off). SIGHUP opens it anew',
@@ -223,6 +226,7 @@ async function settingsFrom(options: ServeOptions, around: Surroundings): Promis
     keepVms: options.keepVms,
     ...observationFrom(options),
     ...capacityFrom(options),
+    ...lifecycleFrom(options),
   });
 }
 

@@ -1,12 +1,13 @@
 // The demo's story, told through the AWS API and HTTPS alone: build, launch two, use them, sleep, wake, suspend, resume, terminate.
 import { ResumeMicrovmCommand, SuspendMicrovmCommand } from '@aws-sdk/client-lambda-microvms';
 import { z } from 'zod';
+import { formatBytes } from '../quantities.ts';
 import { microvmAdditions } from './additions.ts';
 import { createImage, type ImageVersion, untilBuilt, upload } from './make-image.ts';
 import { ask, execute, launch, mintToken, untilState, type Vm } from './microvm.ts';
 import type { Project } from './project.ts';
 import type { Target } from './target.ts';
-import { formatBytes, formatStages, type Timeline } from './timeline.ts';
+import { formatStages, type Timeline } from './timeline.ts';
 import type { Traces } from './traces.ts';
 import { expect } from './waiting.ts';
 

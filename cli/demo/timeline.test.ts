@@ -1,7 +1,8 @@
 // The timeline's columns, what a terminal gets more than a pipe, and that failed stages are shown and kept.
 import { expect, test } from 'vitest';
+import { formatBytes } from '../quantities.ts';
 import { paintFor } from '../surroundings.ts';
-import { createTimeline, formatBytes, formatMs, formatStages } from './timeline.ts';
+import { createTimeline, formatMs, formatStages } from './timeline.ts';
 
 function stage(isTty: boolean, env: Record<string, string> = {}) {
   let nowMs = 1000;

@@ -89,9 +89,3 @@ export function formatStages(stages: Readonly<Record<string, number>>): string {
     .map(([name, ms]) => `${name} ${formatMs(ms).slice(0, -3)}`)
     .join(' · ');
 }
-
-/** `3.1 MiB`, `14 kB`. */
-export function formatBytes(bytes: number): string {
-  if (bytes >= 1 << 20) return `${(bytes / (1 << 20)).toFixed(1)} MiB`;
-  return bytes >= 1000 ? `${Math.round(bytes / 1000)} kB` : `${bytes} bytes`;
-}

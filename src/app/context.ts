@@ -2,6 +2,7 @@
 import type { EndpointEvent } from '../contract/data-plane.ts';
 import type { Background } from './background.ts';
 import type { BuildQueue } from './build-queue.ts';
+import type { GarbageWatch } from './garbage/garbage-watch.ts';
 import type { StageMetrics } from './metrics/stage-times.ts';
 import type { MicrovmIndex } from './microvm-index.ts';
 import type { AppDependencies } from './settings.ts';
@@ -14,6 +15,12 @@ export interface AppContext extends AppDependencies {
   readonly deletions: Background;
   /** Finishes what was asked of network connectors. */
   readonly connectors: Background;
+  /** Applies the policies of `settings.lifecycle`. */
+  readonly tidying: Background;
+  /** What it saw last. */
+  readonly garbage: GarbageWatch;
+  /** When this server started. */
+  readonly startedAtMs: number;
   /** Those that follow what becomes of endpoints. */
   readonly watchers: ((event: EndpointEvent) => void)[];
   /** Aborted by `close`. */

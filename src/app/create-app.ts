@@ -14,6 +14,8 @@ import { finishDeletions } from './deletions.ts';
 import { hearEnd } from './end-microvm.ts';
 import { createEndpointSource } from './endpoint-source.ts';
 import { createExtension, type Extension } from './extension.ts';
+import { GarbageWatch } from './garbage/garbage-watch.ts';
+import { tidy } from './garbage/tidy.ts';
 import { inputLimits } from './input-limits.ts';
 import { StageMetrics } from './metrics/stage-times.ts';
 import { MicrovmIndex } from './microvm-index.ts';
@@ -65,6 +67,9 @@ export function createApp(dependencies: AppDependencies): App {
     builds: new BuildQueue(dependencies.settings.parallelBuilds),
     deletions: new Background('image.deletions', dependencies, () => finishDeletions(context)),
     connectors: new Background('connector.changes', dependencies, () => finishConnectors(context)),
+    tidying: new Background('garbage', dependencies, () => tidy(context)),
+    garbage: new GarbageWatch(),
+    startedAtMs: dependencies.clock.steady(),
     watchers: [],
     closing: closing.signal,
     draining: false,
@@ -95,7 +100,7 @@ export function createApp(dependencies: AppDependencies): App {
 }
 
 async function settle(context: AppContext, deadlineMs: number): Promise<void> {
-  const background = [context.deletions.idle(), context.connectors.idle()];
+  const background = [context.deletions.idle(), context.connectors.idle(), context.tidying.idle()];
   const acts = context.index.all().map(({ worker }) => worker);
   try {
     await within(deadlineMs, 'Coming to rest', Promise.all([context.builds.idle(), ...background, ...acts]));

@@ -6,6 +6,10 @@ import type { MicrovmState } from '../contract/states.ts';
 import type { MicrovmRow } from '../store/tables.ts';
 import { requireMicrovm } from './caller-checks.ts';
 import type { AppContext } from './context.ts';
+import { type Collection, collectGarbage } from './garbage/collect.ts';
+import { survey } from './garbage/find-orphans.ts';
+import type { Orphan } from './garbage/orphan.ts';
+import { type Reaping, type ReapOrder, reapOrphans } from './garbage/reap.ts';
 import { type Lease, leaseEnd, leaseMicrovm } from './lease.ts';
 import { metricsText } from './metrics/metrics-text.ts';
 import { type MicrovmTraffic, trafficOf } from './metrics/microvm-traffic.ts';
@@ -59,6 +63,10 @@ export interface Extension {
   buildLog(caller: Caller, buildId: string): Promise<string>;
   /** In Prometheus's text format. For the server's own account. */
   metrics(caller: Caller): Promise<string>;
+  /** Things without an owner, largest first. For the server's own account, as all that cleans up. */
+  orphans(caller: Caller): Promise<Orphan[]>;
+  reapOrphans(caller: Caller, order: ReapOrder): Promise<Reaping>;
+  collectGarbage(caller: Caller, order: { dryRun: boolean }): Promise<Collection>;
   revokeTokens(caller: Caller, order: RevokeOrder): Promise<Revoked>;
   /** For the server's own account. */
   rotateTokenKeys(caller: Caller): Promise<void>;
@@ -101,6 +109,18 @@ export function createExtension(app: AppContext): Extension {
     async metrics(caller) {
       requireServerAccount(app, caller);
       return metricsText(app);
+    },
+    async orphans(caller) {
+      requireServerAccount(app, caller);
+      return (await survey(app)).orphans;
+    },
+    async reapOrphans(caller, order) {
+      requireServerAccount(app, caller);
+      return reapOrphans(app, order);
+    },
+    async collectGarbage(caller, order) {
+      requireServerAccount(app, caller);
+      return collectGarbage(app, order);
     },
     revokeTokens: (caller, order) => revokeTokens(app, caller, order),
     rotateTokenKeys: (caller) => rotateTokenKeys(app, caller),

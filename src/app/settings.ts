@@ -1,5 +1,6 @@
 // What the app room is told from outside: limits, names and the functions it cannot have itself.
 
+import type { Lifecycle } from '../contract/lifecycle.ts';
 import type { Limits } from '../contract/limits.ts';
 import type { NodeClient } from '../contract/node-api.ts';
 import type { ObjectStore } from '../contract/object-store.ts';
@@ -21,6 +22,7 @@ export interface AppSettings {
   /** Where zips are kept while they are built. */
   archiveDirectory: string;
   maxArchiveBytes: number;
+  lifecycle: Lifecycle;
   /** What becomes of a MicroVM that ran when its VMM, or its host, is gone: it ends, or goes on from its last snapshot. */
   lostVms: 'end' | 'restore';
   /** Builds under way at a time; further ones wait as PENDING. */

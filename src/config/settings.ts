@@ -1,12 +1,17 @@
 // What a server is told from outside, validated once. Nobody else reads arguments or the environment.
 import { isAbsolute } from 'node:path';
 import { z } from 'zod';
+import type { Lifecycle } from '../contract/lifecycle.ts';
 import { Fault } from '../lib/errors.ts';
 import { idleSignalSetting } from './idle-signals.ts';
 import { quotaSetting } from './quotas.ts';
 
 const port = z.number().int().min(0).max(65535);
 const absolutePath = z.string().refine(isAbsolute, 'must be an absolute path');
+
+const dayMs = 86_400_000;
+/** Milliseconds, or the word for no end. */
+const duration = <const W extends string>(word: W) => z.union([z.number().int().min(1000), z.literal(word)]);
 
 const schema = z
   .object({
@@ -83,6 +88,16 @@ const schema = z
     accessLog: z.union([z.literal('-'), absolutePath]).optional(),
     /** Port on 127.0.0.1 that serves metrics without a signature. None without it; 0 picks a free one. */
     metricsPort: port.optional(),
+    /** For how long a MicroVM may sleep, whatever its own policy says. Milliseconds, as all of these. */
+    keepSuspendedMs: duration('forever').default('forever'),
+    /** Newest versions of each image that stay although no MicroVM uses them. */
+    keepVersions: z.union([z.number().int().min(1).max(10_000), z.literal('all')]).default('all'),
+    /** Records of MicroVMs that have ended; what they used stays. */
+    keepEndedMs: duration('forever').default(30 * dayMs),
+    /** Logs of builds that have ended; a log never outlives its build. */
+    keepLogsMs: duration('forever').default('forever'),
+    /** Orphans that hold nobody's work are reaped by themselves once they have been orphans for so long. */
+    reapAfterMs: duration('never').default(dayMs),
     /** What becomes of a MicroVM that ran when its VMM, or the host, is gone: it ends, or goes on from its last snapshot. */
     lostVms: z.enum(['end', 'restore']).default('end'),
     /** On the way down: MicroVMs that run are not put to sleep but left to the next start. */
@@ -104,4 +119,11 @@ export function parseSettings(options: ServerOptions): ServerSettings {
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw new Fault('invalid_input', { what: `The setting ${issue?.path.join('.')} ${issue?.message}.` }, parsed.error);
+}
+
+/** The policies that have an end. */
+export function lifecycleOf(settings: ServerSettings): Lifecycle {
+  const { keepSuspendedMs, keepVersions, keepEndedMs, keepLogsMs, reapAfterMs } = settings;
+  const all = { keepSuspendedMs, keepVersions, keepEndedMs, keepLogsMs, reapAfterMs };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => typeof value === 'number'));
 }

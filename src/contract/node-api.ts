@@ -1,6 +1,8 @@
 // What the control plane asks of one host. In one process `main` hands `app` an object; later the same calls travel over HTTP.
 // All times are milliseconds, all sizes bytes unless the name says otherwise.
 
+import type { Discarded, HostThing } from './inventory.ts';
+
 /** Build failure reasons of reference c.8 plus the observed free-text ones (`code` absent there). */
 export type BuildReasonCode =
   | 'S3_ACCESS_DENIED'
@@ -214,6 +216,10 @@ export interface NodeClient {
   /** What could not be removed so far. */
   leftovers(): Leftover[];
   deleteImage(buildId: string): Promise<void>;
+  /** Everything here that MicroVMs and builds have made, and what needs it. Takes a while: every file is looked at. */
+  inventory(): Promise<HostThing[]>;
+  /** Removes things of an inventory, each looked at anew: what something on this host needs stays. Of MicroVMs and images, whether anybody wants them is the caller's to know. */
+  discard(ids: readonly string[]): Promise<Discarded[]>;
   /** Ends everything this host runs without saving it and removes namespaces and temporary files. Suspend first what must survive. */
   close(): Promise<void>;
   /**

@@ -1,5 +1,5 @@
 // Makes and removes one slot: namespace, link to the host, tap, rules. Made whole or not at all.
-import { existsSync } from 'node:fs';
+import { existsSync, lstatSync } from 'node:fs';
 import { type SlotLink, slotLink } from './addresses.ts';
 import type { SlotLimits } from './limits.ts';
 import { ipBatch, nftLoad, switchOn } from './network-tools.ts';
@@ -46,6 +46,14 @@ export async function makeSlot(plan: SlotPlan): Promise<SlotLink> {
     await removeSlots([names]).catch(() => {});
     throw error;
   }
+}
+
+/** When what stands of a slot was made; 0 when nothing does. */
+export function madeMs({ namespace, hostLink }: SlotNames): number {
+  // The kernel makes up the times of links anew now and then, so the namespace comes first.
+  const paths = [`/run/netns/${namespace}`, `/sys/class/net/${hostLink}`];
+  const times = paths.map((path) => lstatSync(path, { throwIfNoEntry: false })?.ctimeMs);
+  return times.find((time) => time !== undefined) ?? 0;
 }
 
 /** Removes slots, or what there is of them. */

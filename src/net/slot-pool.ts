@@ -7,10 +7,10 @@ import type { SlotLink } from './addresses.ts';
 import { adoptSlot } from './adopt-slot.ts';
 import { closeHost, type HostShare, openHost } from './host-network.ts';
 import { receivedBytes } from './link-counters.ts';
-import { makeSlot, type SlotPlan, slotNames } from './make-slot.ts';
+import { madeMs, makeSlot, type SlotPlan, slotNames } from './make-slot.ts';
 import { missingRight } from './network-tools.ts';
 import type { Egress } from './reach.ts';
-import { guestNetwork, type Slot, type SlotPool, type SlotUse } from './slot.ts';
+import { guestNetwork, type Slot, type SlotPool, type SlotUse, type StandingSlot } from './slot.ts';
 import { SlotIndices } from './slot-indices.ts';
 import { SlotRemoval } from './slot-removal.ts';
 import { tap } from './slot-rules.ts';
@@ -134,18 +134,23 @@ class Pool implements SlotPool {
     return indices.length;
   }
 
-  list(): ReadonlyMap<number, SlotUse> {
+  list(): ReadonlyMap<number, StandingSlot> {
     const ready = new Set(this.#ready.map(({ index }) => index));
     const { found, busy } = this.#indices;
     const { pending, left } = this.#removal;
     const isUsed = (index: number): boolean =>
       [this.#slots, found, busy].some((indices) => indices.has(index)) || (pending.has(index) && !left.has(index));
     const useOf = (index: number): SlotUse => (ready.has(index) ? 'ready' : isUsed(index) ? 'used' : 'left');
-    return new Map(slotsOnHost(this.#options.instance).map((index) => [index, useOf(index)]));
+    const { instance } = this.#options;
+    const one = (index: number): StandingSlot => {
+      const names = slotNames(instance, index);
+      return { namespace: names.namespace, use: useOf(index), madeMs: madeMs(names) };
+    };
+    return new Map(slotsOnHost(instance).map((index) => [index, one(index)]));
   }
 
   async discard(index: number): Promise<boolean> {
-    if (this.#closing || this.list().get(index) !== 'left') return false;
+    if (this.#closing || this.list().get(index)?.use !== 'left') return false;
     await this.#removal.remove([index]);
     return !this.#removal.pending.has(index);
   }

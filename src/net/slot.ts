@@ -29,6 +29,13 @@ export interface Slot {
 /** `used`: given out, or its fate is not decided yet; `left`: nobody uses it. */
 export type SlotUse = 'ready' | 'used' | 'left';
 
+export interface StandingSlot {
+  namespace: string;
+  use: SlotUse;
+  /** When it was made, milliseconds since the epoch by the machine's clock. */
+  madeMs: number;
+}
+
 /** Slots made ahead. */
 export interface SlotPool extends AsyncDisposable {
   acquire(signal?: AbortSignal): Promise<Slot>;
@@ -37,7 +44,7 @@ export interface SlotPool extends AsyncDisposable {
   /** Removes the slots of earlier servers that were not adopted. Resolves with how many there were. */
   sweep(): Promise<number>;
   /** Every slot of this instance that stands, whole or not, by index. */
-  list(): ReadonlyMap<number, SlotUse>;
+  list(): ReadonlyMap<number, StandingSlot>;
   /** Removes one that is `left`. Resolves with whether it is gone; false for any other. */
   discard(index: number): Promise<boolean>;
   /** Ends this pool but leaves slots that are in use as they are, for a later `adopt`. */

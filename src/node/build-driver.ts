@@ -20,7 +20,8 @@ export function buildDriver(driver: Driver, admission: Admission, build: BuildOr
       return inRoomOfItsOwn(admission, demand, account, () => driver.restore({ ...order, cpu }), order.signal);
     },
     adopt: (order) => driver.adopt(order),
-    sweep: (runRoot, keep) => driver.sweep(runRoot, keep),
+    sweep: (runRoot, keep, options) => driver.sweep(runRoot, keep, options),
+    idleImages: () => driver.idleImages(),
     preload: (image) => driver.preload(image),
     forget: (image) => driver.forget(image),
     compact: (order) => driver.compact(order),

@@ -27,6 +27,8 @@ export interface ImageBuildParts {
 }
 
 export class ImageBuilds {
+  /** Ids of those that were asked for and have not ended. */
+  readonly underWay = new Set<string>();
   readonly #parts: ImageBuildParts;
   readonly #cleaning: Cleaning;
   readonly #cleared: Promise<void>;
@@ -59,6 +61,15 @@ export class ImageBuilds {
 
   /** As `NodeClient.build`. */
   async build(order: BuildOrder, onLog: (text: string) => void, cancelled: AbortSignal): Promise<BuildOutcome> {
+    this.underWay.add(order.buildId);
+    try {
+      return await this.#build(order, onLog, cancelled);
+    } finally {
+      this.underWay.delete(order.buildId);
+    }
+  }
+
+  async #build(order: BuildOrder, onLog: (text: string) => void, cancelled: AbortSignal): Promise<BuildOutcome> {
     const { admission, driver, layout } = this.#parts;
     const { buildId } = order;
     const signal = AbortSignal.any([cancelled, this.#stopping.signal]);

@@ -4,10 +4,14 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 
 export interface NodeLayout {
+  /** The data directory itself. */
+  data: string;
   images: string;
   logs: string;
   vms: string;
   buildCaches: string;
+  /** Zips that builds read. */
+  archives: string;
   run: string;
   /** What is under way with which MicroVM; below the run directory. */
   journal: string;
@@ -21,10 +25,12 @@ export const instanceOf = (dataDirectory: string): string =>
 export function nodeLayout(dataDirectory: string, instance: string, run = `/run/waterbear-${instance}`): NodeLayout {
   const at = (name: string): string => join(dataDirectory, name);
   return {
+    data: dataDirectory,
     images: at('images'),
     logs: at('logs'),
     vms: at('vms'),
     buildCaches: at('build-cache'),
+    archives: at('archives'),
     run,
     journal: join(run, 'journal'),
   };

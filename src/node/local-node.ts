@@ -9,8 +9,11 @@ import { readBuildLog } from './build-log.ts';
 import { Cleaning, removedSuffix } from './cleaning.ts';
 import { type ImageBuildParts, ImageBuilds } from './image-builds.ts';
 import { demandOf } from './image-facts.ts';
+import { type DiscardActs, discard } from './inventory/discard.ts';
+import { takeInventory } from './inventory/inventory.ts';
+import type { HeldMicrovm, InventorySources } from './inventory/sources.ts';
 import { Journal } from './journal.ts';
-import type { NodeLayout } from './layout.ts';
+import { type NodeLayout, vmPaths } from './layout.ts';
 import { Recovery } from './recovery.ts';
 import { Resident } from './resident.ts';
 import type { ResidentTools } from './resident-tools.ts';
@@ -20,6 +23,8 @@ export interface LocalNodeParts extends ImageBuildParts {
   /** A host without egress confines everybody; one with it cannot yet leave out a single MicroVM. */
   confinesEgress: boolean;
   clock: Clock;
+  /** By the clock that dates files; default the machine's. */
+  fileTime?: () => number;
 }
 
 /** Starts the host. What an earlier server left is seen to in the background: see `NodeClient.settled`. */
@@ -96,6 +101,24 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
     residents.delete(microvmId);
   };
 
+  const held = (): Map<string, HeldMicrovm> => {
+    const one = (microvmId: string): [string, HeldMicrovm] => [
+      microvmId,
+      { atRest: residents.get(microvmId)?.atRest ?? false, run: vmPaths(layout, microvmId).run },
+    ];
+    return new Map([...residents.keys(), ...recovery.pending].map(one));
+  };
+  const fileTime = parts.fileTime ?? Date.now;
+  const sources: InventorySources = { ...parts, held, builds: () => builds.underWay, fileTime };
+  const acts: DiscardActs = {
+    async endMicrovm(microvmId) {
+      await terminate(microvmId, undefined);
+      await cleaning.removeDirectory(vmPaths(layout, microvmId).directory);
+    },
+    removeImage: (buildId) => builds.removeImage(buildId),
+    whileAtRest: async (microvmId, work) => (await settledResident(microvmId, undefined)).whileAtRest(work),
+  };
+
   const rest = async (): Promise<void> => {
     // What still runs of an earlier server is either ours by then or nobody's: it is not ended half taken over.
     await recovery.adopted;
@@ -156,6 +179,9 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
       await builds.removeImage(buildId);
       await remove(builds.logPath(buildId));
     },
+
+    inventory: () => takeInventory(sources),
+    discard: (ids) => tracked(discard(sources, acts, ids)),
 
     async close() {
       await rest();

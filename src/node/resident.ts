@@ -38,6 +38,20 @@ export class Resident {
     return this.#awake ? 'running' : 'asleep';
   }
 
+  /** It sleeps, and nothing is under way with it. */
+  get atRest(): boolean {
+    return !this.#awake && !this.#busy && !this.#snapshots.isMerging;
+  }
+
+  /** Keeps it asleep as long as `work` takes. Rejects with `conflict` when it does not sleep. */
+  whileAtRest(work: () => Promise<void>): Promise<void> {
+    return this.#alone(async () => {
+      if (this.#awake) throw new Fault('conflict', { what: `${this.record.microvmId} runs.` });
+      await this.#snapshots.rest();
+      await work();
+    });
+  }
+
   /** Number of its newest snapshot; 0 before the first. */
   get snapshot(): number {
     return this.#snapshots.generation;

@@ -71,6 +71,11 @@ export class Snapshots {
     await merging?.done;
   }
 
+  /** Whether layers are being merged. */
+  get isMerging(): boolean {
+    return this.#merging !== undefined;
+  }
+
   get #plan(): MergePlan {
     return mergePlan(this.#facts, this.#sleepsSinceMerge, this.#asleepBytes);
   }
@@ -92,7 +97,11 @@ export class Snapshots {
         if (!abort.signal.aborted) log.warn('layers_not_merged', { microvmId: this.#microvmId, why: describe(error) });
       },
     );
-    this.#merging = { abort, done };
+    const merging = { abort, done };
+    this.#merging = merging;
+    void done.then(() => {
+      if (this.#merging === merging) this.#merging = undefined;
+    });
   }
 
   /** A snapshot that a newer one has replaced. What a crash leaves of it, the next start removes. */

@@ -47,6 +47,10 @@ export function listImages(
   return select.orderBy('createdAtMs', 'desc').orderBy('imageArn', 'desc').limit(limit).execute();
 }
 
+/** Of every account. */
+export const listAllImages = (db: Database): Promise<ImageRow[]> =>
+  db.selectFrom('images').selectAll().orderBy('imageArn').execute();
+
 export const listImagesBeingDeleted = (db: Database): Promise<ImageRow[]> =>
   db.selectFrom('images').selectAll().where('state', '=', 'DELETING').orderBy('imageArn').execute();
 

@@ -7,6 +7,7 @@ import { Kysely, SqliteDialect } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { expect, test } from 'vitest';
 import { findBuild } from './builds.ts';
+import { removeEndedBefore } from './ended-microvms.ts';
 import { findIdempotency } from './idempotency.ts';
 import { changeImage, findImage, removeImage } from './images.ts';
 import { changeMicrovm, findMicrovm } from './microvms.ts';
@@ -60,12 +61,24 @@ test('MicroVMs and their usage stay, tokens name builds, and images can be delet
     expect(await findBuild(db, 'b1')).toBeUndefined();
     expect(await findMicrovm(db, 'm1')).toMatchObject({ state: 'TERMINATED', buildId: 'b1', imageArn });
     expect(await readSecret(db, 'cursor')).toMatch(/^[0-9a-f]{64}$/);
-    await expect(
-      db
-        .insertInto('usageIntervals')
-        .values({ microvmId: 'm2', kind: 'running', account, imageArn, memoryMib: 1, startMs: 1, endMs: null })
-        .execute(),
-    ).rejects.toThrow('FOREIGN KEY');
+    expect(await removeEndedBefore(db, Date.now(), 10)).toBe(0);
+    await db.updateTable('microvms').set({ terminatedAtMs: 10 }).execute();
+    expect(await removeEndedBefore(db, Date.now(), 10)).toBe(1);
+    expect(await findMicrovm(db, 'm1')).toBeUndefined();
+    expect(await findIdempotency(db, { account, operation: 'RunMicrovm', token: 't' })).toBeUndefined();
+    // What it used stays, and no MicroVM has two intervals at a time.
+    expect(await listUsage(db, 'm1')).toMatchObject([{ kind: 'running', startMs: 6, endMs: 10 }]);
+    const open = {
+      microvmId: 'm1',
+      kind: 'running',
+      account,
+      imageArn,
+      memoryMib: 1,
+      startMs: 1,
+      endMs: null,
+    } as const;
+    await db.insertInto('usageIntervals').values(open).execute();
+    await expect(db.insertInto('usageIntervals').values(open).execute()).rejects.toThrow('UNIQUE');
   } finally {
     rmSync(directory, { recursive: true });
   }

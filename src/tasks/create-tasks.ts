@@ -4,6 +4,7 @@ import type { Clock, Timer } from '../lib/clock.ts';
 import { describe } from '../lib/errors.ts';
 import { connectors } from './connectors.ts';
 import { deletions } from './deletions.ts';
+import { garbage } from './garbage.ts';
 import { idleSignals } from './idle-signals.ts';
 import { idleSuspend } from './idle-suspend.ts';
 import { maximumDuration } from './maximum-duration.ts';
@@ -32,6 +33,7 @@ export function createTasks(app: App, clock: Clock, tickMs = 250): Tasks {
     unsettled(context),
     deletions(context),
     connectors(context),
+    garbage(context),
   ].map((task) => ({ task, status: newStatus(task.name) }));
   let timer: Timer | undefined;
   let under: Promise<void> | undefined;

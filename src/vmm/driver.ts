@@ -223,13 +223,16 @@ export interface Driver extends AsyncDisposable {
   adopt(order: AdoptOrder): Promise<Machine | undefined>;
   /**
    * Ends what earlier servers left of VMs with run directories directly below `runRoot` and removes it, except for the run directories that `keep` names and
-   * those that are just being adopted. Never touches VMs of this driver, nor what is no VM's.
+   * those that are just being adopted. Never touches VMs of this driver, nor what is no VM's. With `dryRun` nothing is done: it resolves with
+   * what would be.
    */
-  sweep(runRoot: string, keep: ReadonlySet<string>): Promise<SweptVm[]>;
+  sweep(runRoot: string, keep: ReadonlySet<string>, options?: { dryRun?: boolean }): Promise<SweptVm[]>;
   /** Verifies and loads an image, so that its first restore is as quick as the later ones. */
   preload(image: string): Promise<void>;
   /** Gives back what is kept of an image whose files are gone; of one that VMs still run from, when the last of them ends. */
   forget(image: string): void;
+  /** Images that are kept in memory although no VM runs from them, and what of it they take. `forget` gives it back. */
+  idleImages(): { image: string; bytes: number }[];
   /** True when `target` was made. Until then, and when it fails or is aborted, the old snapshot stays good. */
   compact(order: CompactOrder): Promise<boolean>;
 }

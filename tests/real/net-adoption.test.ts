@@ -126,12 +126,12 @@ test('the pool tells which slots are in use, and discards no other than those th
   const old = await crashed.acquire();
   await using slots = await pool();
   const used = await slots.acquire();
-  const ready = await poll(() => [...slots.list()].find(([, use]) => use === 'ready')?.[0]);
+  const ready = await poll(() => [...slots.list()].find(([, { use }]) => use === 'ready')?.[0]);
   // Its fate is not decided yet.
-  expect(slots.list().get(old.index)).toBe('used');
+  expect(slots.list().get(old.index)?.use).toBe('used');
   const planted = 99;
   await run('ip', ['netns', 'add', `wb-${instance}-${planted}`]);
-  expect(slots.list().get(planted)).toBe('left');
+  expect(slots.list().get(planted)?.use).toBe('left');
   for (const index of [old.index, used.index, ready, 12_345]) expect(await slots.discard(index)).toBe(false);
   expect(await slots.discard(planted)).toBe(true);
   expect(slotsOnHost(instance).sort()).toEqual([old.index, used.index, ready].sort());

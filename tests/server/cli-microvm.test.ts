@@ -1,7 +1,6 @@
 // The commands about one MicroVM, against a whole server on the fake driver.
 import { expect, test } from 'vitest';
-import { commands } from '../../cli/commands/index.ts';
-import { runProgram } from '../../cli/program.ts';
+import { runCli } from '../support/run-cli.ts';
 import { startTestServer } from '../support/server.ts';
 import { zipOf } from '../support/zip.ts';
 
@@ -12,26 +11,7 @@ test('show and lease', async () => {
   const { imageArn } = await it.build('app', zipOf([{ name: 'Dockerfile', data: 'FROM scratch\nCMD ["x"]\n' }]));
   const { id } = await it.run(imageArn);
   await it.until(id, 'RUNNING');
-  const run = async (...args: string[]) => {
-    const said = { out: '', err: '' };
-    const output = (name: 'out' | 'err') => ({
-      isTty: false,
-      write: (text: string): void => {
-        said[name] += text;
-      },
-    });
-    const where = { homeDirectory: '/nowhere', workingDirectory: '/nowhere', repositoryDirectory: '/nowhere' };
-    const exitCode = await runProgram(commands, [...args, '--data', it.data], '1.2.3', {
-      env: {},
-      ...where,
-      console: () => {
-        throw new Error('no console here');
-      },
-      out: output('out'),
-      err: output('err'),
-    });
-    return { exitCode, ...said };
-  };
+  const run = (...args: string[]) => runCli([...args, '--data', it.data]);
   const leased = await run('lease', id, '2h');
   expect(leased).toMatchObject({ exitCode: 0, err: '' });
   const until = /^Leased until (\S+) \(RUNNING\)\.\n$/.exec(leased.out)?.[1];

@@ -48,7 +48,7 @@ test('no request is lost, whenever in the decision it comes', async () => {
     objects: stubObjects(caller.account, { bucket: { 'app.zip': 'zip' } }),
     settings: {
       ...{ region: 'us-east-1', version: '0', limits: testLimits, hostSuffix: 'vm.localhost' },
-      ...{ parallelBuilds: 1, lostVms: 'end' },
+      ...{ parallelBuilds: 1, lostVms: 'end', lifecycle: {} },
       account: caller.account,
       ...{ archiveDirectory: join(directory, 'archives'), maxArchiveBytes: 1000 },
     },

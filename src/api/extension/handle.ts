@@ -3,6 +3,7 @@ import type { App } from '../../app/create-app.ts';
 import { expositionType } from '../../app/metrics/exposition.ts';
 import { type Answer, jsonAnswer } from '../answer.ts';
 import type { Authenticate, ReceivedRequest } from '../authenticate.ts';
+import { readCollectOrder, readReapOrder } from './garbage-orders.ts';
 import { readLeaseOrder } from './lease-order.ts';
 import { readRevokeOrder } from './revoke-order.ts';
 
@@ -60,6 +61,23 @@ const routes: readonly Route[] = [
       await extension.rotateTokenKeys(caller);
       return jsonAnswer(200, {});
     },
+  },
+  {
+    method: 'GET',
+    pattern: /^\/waterbear\/v1\/orphans$/,
+    answer: async (extension, caller) => jsonAnswer(200, { orphans: await extension.orphans(caller) }),
+  },
+  {
+    method: 'POST',
+    pattern: /^\/waterbear\/v1\/orphans\/reap$/,
+    answer: async (extension, caller, _, body) =>
+      jsonAnswer(200, await extension.reapOrphans(caller, readReapOrder(body))),
+  },
+  {
+    method: 'POST',
+    pattern: /^\/waterbear\/v1\/gc$/,
+    answer: async (extension, caller, _, body) =>
+      jsonAnswer(200, await extension.collectGarbage(caller, readCollectOrder(body))),
   },
 ];
 

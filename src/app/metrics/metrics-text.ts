@@ -11,6 +11,7 @@ export async function metricsText(app: AppContext): Promise<string> {
   server(out, app);
   total(out, traffic);
   stages(out, app);
+  garbage(out, app);
   eachMicrovm(out, app, traffic);
   return out.text();
 }
@@ -82,6 +83,27 @@ function stages(out: Exposition, { stageMetrics }: AppContext): void {
     [...known].map(([stage, histogram]) => [{ act, stage }, histogram] as const),
   );
   out.histograms('stage_duration_seconds', 'Their stages.', each);
+}
+
+/** As of the last look, which takes place every few minutes: a scrape does not look at every file. */
+function garbage(out: Exposition, { garbage: { things, orphans } }: AppContext): void {
+  const summed = (
+    of: readonly { kind: string; bytes: number }[],
+    value: (one: { bytes: number }) => number,
+  ): Sample[] => {
+    const sums = new Map<string, number>();
+    for (const one of of) sums.set(one.kind, (sums.get(one.kind) ?? 0) + value(one));
+    return [...sums].map(([kind, sum]) => [{ kind }, sum]);
+  };
+  const bytes = ({ bytes }: { bytes: number }): number => bytes;
+  out.family('gauge', 'stored_bytes', 'What things of each kind occupy on the host.', summed(things, bytes));
+  out.family(
+    'gauge',
+    'orphans',
+    'Things and records without an owner.',
+    summed(orphans, () => 1),
+  );
+  out.family('gauge', 'orphan_bytes', 'What they occupy.', summed(orphans, bytes));
 }
 
 function eachMicrovm(out: Exposition, { index, stageMetrics }: AppContext, { byMicrovm }: Traffic): void {

@@ -1,4 +1,5 @@
 // A host without VMs for tests: keeps the rules of NodeClient, counts calls, and fails when told to.
+import type { Discarded, HostThing } from '../../contract/inventory.ts';
 import type {
   BuildOrder,
   BuildOutcome,
@@ -25,6 +26,7 @@ type Call =
   | 'suspend'
   | 'resume'
   | 'terminate'
+  | 'discard'
   | 'deleteImage';
 
 const capacity = { memoryMib: 16_384, committedMib: 0, parallelLaunches: 2, waiting: 0 };
@@ -129,6 +131,28 @@ export class StubNode implements NodeClient {
 
   deleteImage(buildId: string): Promise<void> {
     return this.#enter('deleteImage', buildId);
+  }
+
+  /** What `inventory` answers. */
+  readonly things: HostThing[] = [];
+
+  async inventory(): Promise<HostThing[]> {
+    return this.things.map((thing) => ({ ...thing }));
+  }
+
+  async discard(ids: readonly string[]): Promise<Discarded[]> {
+    const one = async (id: string): Promise<Discarded> => {
+      const at = this.things.findIndex((thing) => thing.id === id);
+      const thing = this.things[at];
+      if (!thing) return { id, done: true, bytes: 0 };
+      if (thing.use !== undefined) return { id, done: false, why: `In use: ${thing.use}.`, bytes: thing.bytes };
+      await this.#enter('discard', id);
+      this.things.splice(at, 1);
+      return { id, done: true, bytes: thing.bytes };
+    };
+    const done: Discarded[] = [];
+    for (const id of ids) done.push(await one(id));
+    return done;
   }
 
   /** MicroVMs that are recovering until the promise resolves, with what `settled` answers. */

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Activity } from '../../contract/data-plane.ts';
 import type { GetMicrovmResponse, RunMicrovmRequest } from '../../contract/generated/operations.ts';
+import type { Lifecycle } from '../../contract/lifecycle.ts';
 import type { Limits } from '../../contract/limits.ts';
 import { Signs } from '../../contract/signs.ts';
 import type { TokenOrder, TokenRevoker } from '../../contract/token-claims.ts';
@@ -87,7 +88,11 @@ export interface TestApp extends AsyncDisposable {
   settle(): Promise<void>;
 }
 
-export async function testApp(limits: Partial<Limits> = {}, lostVms: AppSettings['lostVms'] = 'end'): Promise<TestApp> {
+export async function testApp(
+  limits: Partial<Limits> = {},
+  lostVms: AppSettings['lostVms'] = 'end',
+  lifecycle: Lifecycle = {},
+): Promise<TestApp> {
   const [store, directory] = [await openStore(':memory:'), await mkdtemp(join(tmpdir(), 'waterbear-app-'))];
   const [node, clock, grants] = [new StubNode(), new ManualClock(), [] as TokenOrder[]];
   const settings = {
@@ -100,6 +105,7 @@ export async function testApp(limits: Partial<Limits> = {}, lostVms: AppSettings
     maxArchiveBytes: 1000,
     lostVms,
     parallelBuilds: 1,
+    lifecycle,
   };
   const objects = stubObjects(caller.account, { bucket: { 'app.zip': 'zip', 'large.zip': 'x'.repeat(1001) } });
   const mintToken = async (order: TokenOrder): Promise<string> => `token-${grants.push(order)}`;
@@ -116,6 +122,7 @@ export async function testApp(limits: Partial<Limits> = {}, lostVms: AppSettings
     await app.context.builds.idle();
     await app.context.deletions.idle();
     await app.context.connectors.idle();
+    await app.context.tidying.idle();
     for (const vm of app.context.index.all()) await vm.worker;
   };
   const get = (microvmId: string): Promise<GetMicrovmResponse> =>

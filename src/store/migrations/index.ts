@@ -6,6 +6,7 @@ import { createConnectorTables } from './connectors.ts';
 import { createServerSecrets } from './cursors.ts';
 import { allowDeletion } from './deletion.ts';
 import { createImageTables } from './images.ts';
+import { letUsageOutliveMicrovms } from './lasting-usage.ts';
 import { addLeases } from './leases.ts';
 import { createIdempotencyTable, createMicrovmTables, createUsageTables } from './microvms.ts';
 
@@ -20,4 +21,5 @@ export const migrations: Record<string, Migration> = {
   '008-cursors': { up: createServerSecrets },
   '009-leases': { up: addLeases },
   '010-build-attempts': { up: addBuildAttempts },
+  '020-lasting-usage': { up: letUsageOutliveMicrovms },
 };

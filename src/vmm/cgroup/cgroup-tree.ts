@@ -27,6 +27,8 @@ export interface CgroupTree {
   create(owner: string, limits: GroupLimits): Promise<Cgroup>;
   /** A group that an earlier server left. */
   adopt(name: string): Cgroup;
+  /** Owners of what `sweep` would end. */
+  left(keep: (owner: string) => boolean): Promise<string[]>;
   /** Ends and removes what earlier servers left, except for the groups of owners that are to be kept. Resolves with their owners. */
   sweep(keep: (owner: string) => boolean): Promise<string[]>;
   /** Removes what is left of it, except for groups that were left or are an earlier server's. Every other VM must have ended. */
@@ -124,15 +126,22 @@ class Tree implements CgroupTree {
   }
 
   async sweep(keep: (owner: string) => boolean): Promise<string[]> {
-    const swept = new Set<string>();
+    const groups = await this.#left(keep);
+    for (const { root, name } of groups) await clearGroup(join(root, name));
+    return [...new Set(groups.map(({ name }) => ownerOf(name)))];
+  }
+
+  async left(keep: (owner: string) => boolean): Promise<string[]> {
+    return [...new Set((await this.#left(keep)).map(({ name }) => ownerOf(name)))];
+  }
+
+  async #left(keep: (owner: string) => boolean): Promise<{ root: string; name: string }[]> {
+    const found: { root: string; name: string }[] = [];
     for (const root of Object.values(this.#roots)) {
-      for (const name of await groupsIn(root)) {
-        if (this.#live.has(name) || keep(ownerOf(name))) continue;
-        await clearGroup(join(root, name));
-        swept.add(ownerOf(name));
-      }
+      const names = (await groupsIn(root)).filter((name) => !this.#live.has(name) && !keep(ownerOf(name)));
+      found.push(...names.map((name) => ({ root, name })));
     }
-    return [...swept];
+    return found;
   }
 
   async close(): Promise<void> {

@@ -114,12 +114,12 @@ class InMemoryDriver implements FakeDriver {
     return machine;
   }
 
-  async sweep(runRoot: string, keep: ReadonlySet<string>): Promise<SweptVm[]> {
+  async sweep(runRoot: string, keep: ReadonlySet<string>, options: { dryRun?: boolean } = {}): Promise<SweptVm[]> {
     const swept: SweptVm[] = [];
     for (const runDirectory of orphanDirectories()) {
       const left = orphanAt(runDirectory);
       if (!left || dirname(runDirectory) !== runRoot || keep.has(runDirectory)) continue;
-      await endOrphan(runDirectory);
+      if (!options.dryRun) await endOrphan(runDirectory);
       swept.push({ runDirectory, pid: left.pid });
     }
     return swept;
@@ -137,6 +137,10 @@ class InMemoryDriver implements FakeDriver {
 
   forget(): void {
     // Nothing is kept of an image between its uses.
+  }
+
+  idleImages(): [] {
+    return [];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

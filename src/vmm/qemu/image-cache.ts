@@ -30,6 +30,8 @@ export interface ImageLease {
 interface Entry {
   loading: Promise<LoadedImage>;
   leases: number;
+  /** What of its memory is not zero; 0 until it is loaded. */
+  bytes: number;
 }
 
 function giveBack({ loading }: Entry): void {
@@ -58,12 +60,13 @@ export class ImageCache {
    * Rejects with `snapshot_corrupt` or `snapshot_incompatible`.
    */
   async acquire(directory: string, held?: HeldMemory & { id: string }): Promise<ImageLease> {
-    const entry = this.#entries.get(directory) ?? { loading: this.#load(directory, held), leases: 0 };
+    const entry = this.#entries.get(directory) ?? { loading: this.#load(directory, held), leases: 0, bytes: 0 };
     this.#entries.delete(directory);
     this.#entries.set(directory, entry);
     entry.leases++;
     try {
       const image = await entry.loading;
+      entry.bytes = fileOf(image.manifest, directory, imageFiles.memory).bytes;
       let held = true;
       const release = (): void => {
         if (!held) return;
@@ -85,6 +88,12 @@ export class ImageCache {
     const entry = this.#entries.get(directory);
     this.#entries.delete(directory);
     if (entry?.leases === 0) giveBack(entry);
+  }
+
+  /** Loaded, and held by no VM. */
+  idle(): { image: string; bytes: number }[] {
+    const idle = [...this.#entries].filter(([, entry]) => entry.leases === 0);
+    return idle.map(([image, { bytes }]) => ({ image, bytes }));
   }
 
   /** Gives back the memory of everything that is not in use. */

@@ -118,8 +118,8 @@ class QemuDriver implements Driver, ThrowawayDriver {
     }
   }
 
-  sweep(runRoot: string, keep: ReadonlySet<string>): Promise<SweptVm[]> {
-    return this.#sweep(runRoot, (path) => keep.has(path) || this.#adopting.has(path));
+  sweep(runRoot: string, keep: ReadonlySet<string>, options: { dryRun?: boolean } = {}): Promise<SweptVm[]> {
+    return this.#sweep(runRoot, (path) => keep.has(path) || this.#adopting.has(path), options.dryRun);
   }
 
   async preload(image: string): Promise<void> {
@@ -128,6 +128,10 @@ class QemuDriver implements Driver, ThrowawayDriver {
 
   forget(image: string): void {
     this.#images.forget(image);
+  }
+
+  idleImages(): { image: string; bytes: number }[] {
+    return this.#images.idle();
   }
 
   compact(order: CompactOrder): Promise<boolean> {
@@ -181,9 +185,9 @@ class QemuDriver implements Driver, ThrowawayDriver {
     await this.#sweep(dirname(runDirectory), (path) => path !== runDirectory);
   }
 
-  #sweep(runRoot: string, keep: (runDirectory: string) => boolean): Promise<SweptVm[]> {
+  #sweep(runRoot: string, keep: (runDirectory: string) => boolean, dryRun = false): Promise<SweptVm[]> {
     const { cgroups, pids } = this.#jail;
-    return sweepVmms(runRoot, { cgroups, pids, directories: this.#directories, keep });
+    return sweepVmms(runRoot, { cgroups, pids, directories: this.#directories, keep, dryRun });
   }
 
   /** The directory is a VM's of this driver while `start` is under way and, when it resolves with a machine, until that one's end. */

@@ -14,22 +14,27 @@ export interface SweepParts {
   directories: ReadonlySet<string>;
   /** Whether a run directory and all that belongs to it stay. */
   keep: (runDirectory: string) => boolean;
+  /** Look, and leave everything as it is. */
+  dryRun: boolean;
 }
 
 /** Sweeps below `runRoot`. Resolves with what was there when all of it is gone. */
 export async function sweepVmms(runRoot: string, parts: SweepParts): Promise<SweptVm[]> {
-  const { cgroups, pids, directories, keep } = parts;
+  const { cgroups, pids, directories, keep, dryRun } = parts;
   const processes = (await markedProcesses(runRoot)).filter((one) => !pids.has(one.pid) && !keep(one.runDirectory));
-  for (const one of processes) end(one);
-  await Promise.all(processes.map(untilGone));
+  if (!dryRun) {
+    for (const one of processes) end(one);
+    await Promise.all(processes.map(untilGone));
+  }
   const left: string[] = [];
   for (const directory of await runDirectories(runRoot)) {
     if (keep(directory) || directories.has(directory)) continue;
-    await removeRunDirectory(directory);
+    if (!dryRun) await removeRunDirectory(directory);
     left.push(directory);
   }
   // A VMM that was broken out of can change its own command line, but not its group.
-  const owners = await cgroups.sweep((name) => keep(join(runRoot, name)));
+  const isKept = (name: string): boolean => keep(join(runRoot, name));
+  const owners = await (dryRun ? cgroups.left(isKept) : cgroups.sweep(isKept));
   left.push(...owners.map((name) => join(runRoot, name)));
   const withoutProcess = new Set(left.filter((path) => !processes.some((one) => one.runDirectory === path)));
   return [
