@@ -1,20 +1,34 @@
 // What builds and removals left half done in the data directory when their server ended.
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { remove } from '../lib/durable-file.ts';
-import { type Cleaning, removedSuffix } from './cleaning.ts';
+import { describe } from '../lib/errors.ts';
+import type { Log } from '../lib/log.ts';
+import type { Cleaning } from './cleaning.ts';
 import type { NodeLayout } from './layout.ts';
 
-const builtAside = ['.new', '.work'];
+export interface AsideTools {
+  layout: NodeLayout;
+  cleaning: Cleaning;
+  log: Log;
+}
 
-/** Resolves after one try; what resists is tried again behind it. To be called before anything is built or removed. */
-export async function clearAsides({ layout, cleaning }: { layout: NodeLayout; cleaning: Cleaning }): Promise<void> {
-  const clear = (directory: string, suffixes: readonly string[]): Promise<void> =>
-    cleaning.attempt(`What was under way in ${directory}`, async () => {
-      const names = await readdir(directory);
-      for (const name of names.filter((one) => suffixes.some((suffix) => one.endsWith(suffix)))) {
-        await remove(join(directory, name));
-      }
-    });
-  await Promise.all([clear(layout.images, [removedSuffix, ...builtAside]), clear(layout.vms, [removedSuffix])]);
+/**
+ * Resolves when nothing there has the name of something new any more, or never will without a next start. To be called before anything is built or removed;
+ * what resists is tried again under names that nobody takes. Never rejects.
+ */
+export async function clearAsides({ layout, cleaning, log }: AsideTools): Promise<void> {
+  const remove = async (path: string): Promise<void> => {
+    try {
+      await cleaning.removeDirectory(path);
+    } catch (error) {
+      log.error('aside_not_removed', { path, why: describe(error) });
+    }
+  };
+  for (const [directory, isAside] of [
+    [layout.images, /\.(new|work|removed)$/],
+    [layout.vms, /\.removed$/],
+  ] as const) {
+    const names = await readdir(directory).catch(() => []);
+    await Promise.all(names.filter((name) => isAside.test(name)).map((name) => remove(join(directory, name))));
+  }
 }
