@@ -134,6 +134,25 @@ test('snapshots and layers that the newest snapshot does not need', async () => 
   expect((await findMicrovm(rig.store.db, asleep))?.state).toBe('RUNNING');
 });
 
+test('a wake that comes while something of its MicroVM is removed waits for that, and succeeds', async () => {
+  const { rig, asleep } = await busyRig();
+  await using _ = rig;
+  const names = Array.from({ length: 20 }, (_, i) => `.sleep-${i + 10}.new`);
+  for (const name of names) await rig.plant(`vms/${asleep}/${name}/state.json`);
+  await rig.age(hour);
+  const discarded = rig.node.discard(names.map((name) => `aside:${asleep}/${name}`));
+  const isBegun = async (): Promise<boolean> =>
+    (await readdir(join(rig.layout.vms, asleep))).filter((name) => names.includes(name)).length < names.length;
+  while (!(await isBegun()));
+  await resume(rig, asleep);
+  expect((await findMicrovm(rig.store.db, asleep))?.state).toBe('RUNNING');
+  const done = (await discarded).filter((one) => one.done).length;
+  expect(done).toBeGreaterThan(0);
+  await suspend(rig, asleep);
+  await rig.age(hour);
+  expect((await reapOrphans(rig.context, { all: true })).reaped).toHaveLength(names.length - done);
+});
+
 test('a slot without a VM', async () => {
   const { rig } = await busyRig();
   await using _ = rig;
