@@ -1,6 +1,6 @@
 // The composition root: settings → host, store, use cases → servers. Nothing else constructs these.
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { sigv4Authenticate } from './api/authenticate.ts';
@@ -16,14 +16,14 @@ import { limitsOf, profiles } from './config/profiles.ts';
 import { lifecycleOf, type ServerSettings } from './config/settings.ts';
 import type { Limits } from './contract/limits.ts';
 import { openAuthority, readTlsFiles } from './gateway/authority.ts';
-import type { Gateway } from './gateway/gateway.ts';
 import { openKeyRing } from './gateway/key-ring.ts';
-import { createOwnPorts, type OwnPorts } from './gateway/own-ports.ts';
+import { LateEndpoints } from './gateway/late-endpoints.ts';
 import { gatewayDefaults } from './gateway/settings.ts';
 import { createGatewayThreads } from './gateway/threads/gateway-threads.ts';
 import { createTokens } from './gateway/token.ts';
 import { type Clock, systemClock } from './lib/clock.ts';
-import { writeDurably } from './lib/durable-file.ts';
+import { keepReserve } from './lib/disk-reserve.ts';
+import { makeDirectory, remove, removeAsides, writeDurably } from './lib/durable-file.ts';
 import { describe } from './lib/errors.ts';
 import { requireLineFile } from './lib/line-file.ts';
 import type { Log } from './lib/log.ts';
@@ -51,7 +51,6 @@ export interface RunningServer {
   close(): Promise<number>;
 }
 
-const httpsPort = 443;
 /** On the way down: how long requests under way may take. */
 const drainMs = 2000;
 
@@ -78,8 +77,11 @@ async function start(
 ): Promise<RunningServer> {
   const { dataDirectory: data, region } = settings;
   const at = (...names: string[]): string => join(data, ...names);
-  for (const directory of [data, at('keys'), at('archives')]) await mkdir(directory, { recursive: true, mode: 0o700 });
+  for (const directory of [data, at('keys')]) await makeDirectory(directory);
   stack.use(lockDirectory(data));
+  // What a start writes has room, and what is half-made goes.
+  for (const leftover of [at('disk-reserve'), at('archives')]) await remove(leftover);
+  for (const directory of [data, at('keys')]) await removeAsides(directory);
   const store = stack.use(await openStore(at('waterbear.db')));
   const key = await firstAccessKey(store.db, settings, clock);
   const objects = await openDirectoryStore({ dir: at('objects'), clock });
@@ -114,7 +116,8 @@ async function start(
   });
   stack.defer(() => gateway.close());
   await app.start();
-  const gatewayPort = await endpoints.start(settings, gateway, app, at('keys', 'ports.json'));
+  const microvmIds = app.context.index.all().map(({ row }) => row.microvmId);
+  const gatewayPort = await endpoints.start(settings, gateway, microvmIds, at('keys', 'ports.json'));
   const keys: KeyLookup = cachedKeys((accessKeyId) => findAccessKey(store.db, accessKeyId), clock);
   const s3 = createS3Handler({ store: objects, keys, clock, log, region, hostSuffixes: ['s3.localhost'] });
   const authenticate = sigv4Authenticate(keys, { clock, regions: [region] });
@@ -128,12 +131,18 @@ async function start(
   const { accessKeyId, secret: secretAccessKey } = key;
   const facts = { apiUrl, s3Url: apiUrl, caFile, region, gatewayPort, ...(metricsPort ? { metricsPort } : {}) };
   await writeDurably(at('server.json'), JSON.stringify({ ...facts, accessKeyId, secretAccessKey, pid: process.pid }));
+  await keepReserve(at('disk-reserve')).catch((error: unknown) =>
+    log.error('no_disk_reserve', { why: describe(error) }),
+  );
   log.info('server_started', { ...facts, ...node.info() });
   const close = once(async () => {
-    await tasks.stop();
-    await Promise.all([control.close(drainMs), app.drain(drainMs)]);
-    await (settings.keepVms ? app.rest(settings.shutdownMs) : app.suspendAll(settings.shutdownMs));
-    await stack.disposeAsync();
+    try {
+      await tasks.stop();
+      await Promise.all([control.close(drainMs), app.drain(drainMs)]);
+      await (settings.keepVms ? app.rest(settings.shutdownMs) : app.suspendAll(settings.shutdownMs));
+    } finally {
+      await stack.disposeAsync();
+    }
     log.info('server_stopped', { left });
     return left;
   });
@@ -179,44 +188,6 @@ async function openTls(settings: ServerSettings, directory: string, clock: Clock
   }
   const tls = await openAuthority({ directory, suffix, loopback: endpointMode === 'port', clock });
   return { tls, caFile: join(directory, 'ca.crt') };
-}
-
-/** What the `endpoint` of a MicroVM is. Rows are shown with it, and the gateway that knows it needs the rows first: so it starts late. */
-class LateEndpoints {
-  readonly #log: Log;
-  #own: OwnPorts | undefined;
-  #port = httpsPort;
-
-  constructor(log: Log) {
-    this.#log = log;
-  }
-
-  open = async (microvmId: string): Promise<void> => this.#own?.open(microvmId);
-
-  close(microvmId: string): void {
-    this.#own?.close(microvmId).catch((error: unknown) => {
-      this.#log.error('endpoint_not_closed', { microvmId, error: describe(error) });
-    });
-  }
-
-  of(microvmId: string, host: string): string {
-    return this.#own?.endpointOf(microvmId) ?? (this.#port === httpsPort ? host : `${host}:${this.#port}`);
-  }
-
-  /** Opens the gateway. Resolves with the port of the shared listener; 0 where each MicroVM has its own. */
-  async start(settings: ServerSettings, gateway: Gateway, app: App, portsFile: string): Promise<number> {
-    if (settings.endpointMode === 'host') {
-      const { port } = await gateway.listen(settings.host, settings.gatewayPort);
-      // Names below localhost resolve to both loopback addresses, and not every client tries the second one.
-      if (settings.host === '127.0.0.1') await gateway.listen('::1', port).catch(() => undefined);
-      this.#port = port;
-      return port;
-    }
-    const own = await createOwnPorts(gateway, portsFile);
-    this.#own = own;
-    for (const { row } of app.context.index.all()) await own.open(row.microvmId);
-    return 0;
-  }
 }
 
 /** An address that a client on this machine can use. */

@@ -65,7 +65,7 @@ function isOurs(text: string): boolean {
 async function write(path: string, text: string): Promise<void> {
   try {
     await mkdir(dirname(path), { recursive: true });
-    await writeDurably(path, text, 0o644);
+    await writeDurably(path, text, { mode: 0o644 });
   } catch (error) {
     throw unusable(path, 'written', error);
   }

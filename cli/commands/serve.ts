@@ -7,12 +7,13 @@ import { parseSettings, type ServerSettings } from '../../src/config/settings.ts
 import { rateNames } from '../../src/contract/limits.ts';
 import { countNames, endpointQuotaNames } from '../../src/contract/quotas.ts';
 import { createLog } from '../../src/lib/log.ts';
+import { announce } from '../announce.ts';
 import { choiceOption, defineCommand, numberOption, portOption } from '../command.ts';
 import { dataDirectory, dataFlag } from '../data-directory.ts';
 import { explain } from '../explain.ts';
 import { lifecycleFlags, lifecycleFrom, lifecycleOptions } from '../lifecycle-options.ts';
 import { chooseGatewayPort, notBindable, whyNotBindable } from '../ports.ts';
-import { readServerFile, type ServerFacts } from '../server-file.ts';
+import { readServerFile } from '../server-file.ts';
 import { fired, listenForStop } from '../stop-signals.ts';
 import type { Surroundings } from '../surroundings.ts';
 
@@ -243,20 +244,4 @@ function capacityFrom({ memory, cpuBurst, diskReserve, parallelLaunches }: Serve
     ...(diskReserve === undefined ? {} : { diskReserveMib: diskReserve }),
     ...(parallelLaunches === undefined ? {} : { parallelLaunches }),
   };
-}
-
-function announce(facts: ServerFacts, settings: ServerSettings, around: Surroundings): void {
-  const isDefault = settings.dataDirectory === dataDirectory(undefined, around);
-  const data = isDefault ? '' : ` --data ${settings.dataDirectory}`;
-  const rows = [
-    ['AWS API', facts.apiUrl],
-    ['S3', facts.s3Url],
-    ['MicroVMs', `https://<id>.${settings.endpointSuffix}${facts.gatewayPort === 443 ? '' : `:${facts.gatewayPort}`}`],
-    ['data', settings.dataDirectory],
-  ];
-  if (facts.metricsPort !== undefined) rows.push(['metrics', `http://127.0.0.1:${facts.metricsPort}/metrics`]);
-  if (settings.endpointMode === 'port') rows[2] = ['MicroVMs', 'https, a local port each: see "endpoint"'];
-  around.out.write('Waterbear is running.\n');
-  for (const [name = '', value = ''] of rows) around.out.write(`  ${name.padEnd(10)}${value}\n`);
-  around.out.write(`In the shell that uses it:\n  eval "$(waterbear env${data})"\n`);
 }

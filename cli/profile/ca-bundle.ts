@@ -39,7 +39,7 @@ export async function writeCaBundle(directory: string, sources: BundleSources): 
     all.includes(ours.trim()) ? '' : ours,
   ];
   const text = parts.map((part) => (part === '' || part.endsWith('\n') ? part : `${part}\n`)).join('');
-  if ((await readFile(path, 'utf8').catch(() => '')) !== text) await writeDurably(path, text, 0o644);
+  if ((await readFile(path, 'utf8').catch(() => '')) !== text) await writeDurably(path, text, { mode: 0o644 });
   return path;
 }
 

@@ -59,7 +59,7 @@ async function update(path: string, sections: Sections): Promise<void> {
     const changed = replaceSections(text, sections);
     if (changed === text) return;
     await mkdir(dirname(target), { recursive: true, mode: 0o700 });
-    await writeDurably(target, changed, before === undefined ? ownerOnly : before.mode & 0o777);
+    await writeDurably(target, changed, { mode: before === undefined ? ownerOnly : before.mode & 0o777 });
     if (before && before.uid !== process.getuid?.()) await chown(target, before.uid, before.gid);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);

@@ -23,6 +23,7 @@ const modelled: Partial<Record<FaultCode, Modelled>> = {
   quota_exceeded: 'ServiceQuotaExceededException',
   throttled: 'ThrottlingException',
   capacity_exhausted: 'InsufficientCapacityException',
+  disk_full: 'InsufficientCapacityException',
 };
 
 /** Names outside the model, which any AWS service may answer. */

@@ -70,7 +70,7 @@ export const launch: Act = async (app, vm) => {
   const outcome = await attempt(app, vm, 'launch', () =>
     stateOnHost(app, vm) === 'running' ? undefined : app.node.launch(order),
   );
-  const nowMs = app.clock.now();
+  const nowMs = app.clock.steady();
   note(app, vm, 'launch', outcome);
   await changeState(app, vm, (row) => {
     if (row.state !== 'PENDING') return undefined;
@@ -125,13 +125,13 @@ export const suspend: Act = async (app, vm) => {
     }
     vm.failedSuspends += 1;
     const pauseMs = Math.min(longestIdlePauseMs, 15_000 * 2 ** vm.failedSuspends);
-    vm.idleRetryAtMs = app.clock.now() + pauseMs;
+    vm.idleRetryAtMs = app.clock.elapsed() + pauseMs;
     await recordReality(app, vm, reasonOf(outcome.error));
     return;
   }
   vm.failedSuspends = 0;
   note(app, vm, 'suspend', outcome);
-  const asleep = { state: 'SUSPENDED', suspendedAtMs: app.clock.now(), stateReason: null } as const;
+  const asleep = { state: 'SUSPENDED', suspendedAtMs: app.clock.steady(), stateReason: null } as const;
   const row = await changeState(app, vm, (row) =>
     row.state === 'SUSPENDING' ? { ...asleep, report: withSuspend(row, record, outcome.report) } : undefined,
   );
@@ -145,12 +145,12 @@ export const terminate: Act = async (app, vm) => {
     leave(app, vm);
     await app.node.terminate(microvmId, vm.row.generation);
     await changeState(app, vm, (row) =>
-      row.state === 'TERMINATED' ? undefined : ended(row.stateReason ?? 'Success.', app.clock.now()),
+      row.state === 'TERMINATED' ? undefined : ended(row.stateReason ?? 'Success.', app.clock.steady()),
     );
   } catch (error) {
     // It stays TERMINATING; the task `unsettled` asks again.
     app.log.error('microvm.terminate_failed', { microvmId, error: String(error) });
-    vm.retryAtMs = app.clock.now() + retryPauseMs;
+    vm.retryAtMs = app.clock.elapsed() + retryPauseMs;
   }
 };
 
@@ -171,7 +171,7 @@ async function recordReality(app: AppContext, vm: LiveMicrovm, stateReason: stri
   const { lostVms } = app.settings;
   await changeState(app, vm, (row) => {
     const host = onHost(app, row.microvmId);
-    const nowMs = app.clock.now();
+    const nowMs = app.clock.steady();
     if (isOver(row)) return undefined;
     if (host === undefined) return ended(stateReason, nowMs);
     if (host.state === 'running') return { state: 'RUNNING', wish: 'RUNNING', suspendCause: null, stateReason };

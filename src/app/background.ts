@@ -49,14 +49,14 @@ export class Background {
 
   async #loop(): Promise<void> {
     try {
-      while (this.#again && this.#retryAtMs <= this.#clock.now()) {
+      while (this.#again && this.#retryAtMs <= this.#clock.elapsed()) {
         this.#again = false;
         this.#unfinished = await this.#work();
       }
     } catch (error) {
       this.#log.error(`${this.#name}.failed`, { error: String(error) });
       this.#unfinished = true;
-      this.#retryAtMs = this.#clock.now() + failurePauseMs;
+      this.#retryAtMs = this.#clock.elapsed() + failurePauseMs;
     } finally {
       this.#run = undefined;
     }

@@ -1,9 +1,9 @@
 // Builds one version of an image: zip from the object store, build on the host, result into the rows.
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BuildOrder, BuildOutcome } from '../contract/node-api.ts';
 import type { ImageState } from '../contract/states.ts';
-import { Fault, isFault } from '../lib/errors.ts';
+import { remove } from '../lib/durable-file.ts';
+import { describe, Fault, isFault } from '../lib/errors.ts';
 import { changeBuild, findBuild, listOpenBuilds } from '../store/builds.ts';
 import { changeImageVersion, findImageVersion } from '../store/image-versions.ts';
 import { changeImage, findImage, refreshLatestVersions } from '../store/images.ts';
@@ -44,7 +44,9 @@ export async function buildImage(app: AppContext, buildId: string): Promise<void
   } catch (error) {
     app.log.error('image.build_not_recorded', { buildId, error: String(error) });
   } finally {
-    await rm(archivePath, { force: true });
+    await remove(archivePath).catch((error: unknown) => {
+      app.log.error('archive_not_removed', { archivePath, error: describe(error) });
+    });
   }
 }
 

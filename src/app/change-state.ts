@@ -19,7 +19,7 @@ export async function changeState(
     const before = vm.row;
     const change = decide(before);
     if (!change) return undefined;
-    const nowMs = app.clock.now();
+    const nowMs = app.clock.steady();
     const row = await changeMicrovm(app.db, before, change, nowMs);
     if (row) {
       takeRow(app, vm, row);

@@ -47,7 +47,7 @@ export function converge(app: AppContext, vm: LiveMicrovm): Promise<void> {
 
 async function work(app: AppContext, vm: LiveMicrovm): Promise<void> {
   try {
-    while (vm.retryAtMs <= app.clock.now()) {
+    while (vm.retryAtMs <= app.clock.elapsed()) {
       const act = nextAct(vm);
       if (!act) return;
       await act(app, vm);
@@ -55,7 +55,7 @@ async function work(app: AppContext, vm: LiveMicrovm): Promise<void> {
   } catch (error) {
     // An act could not even be recorded (a full disk, say). The task `unsettled` asks again.
     app.log.error('microvm.convergence_failed', { microvmId: vm.row.microvmId, error: String(error) });
-    vm.retryAtMs = app.clock.now() + failurePauseMs;
+    vm.retryAtMs = app.clock.elapsed() + failurePauseMs;
   } finally {
     // Runs in the same turn as the decision that nothing is left to do, so that no wish falls between.
     vm.worker = undefined;

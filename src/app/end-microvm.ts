@@ -26,7 +26,7 @@ export async function hearEnd(app: AppContext, vm: LiveMicrovm, { what }: EndRea
     return;
   }
   const row = await changeState(app, vm, ({ state }) =>
-    state === 'TERMINATED' || state === 'TERMINATING' ? undefined : ended(what, app.clock.now()),
+    state === 'TERMINATED' || state === 'TERMINATING' ? undefined : ended(what, app.clock.steady()),
   );
   if (row) await app.node.terminate(row.microvmId);
 }

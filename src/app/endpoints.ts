@@ -8,7 +8,7 @@ import { SampledSignals } from './sampled-signals.ts';
 
 /** Puts a MicroVM into the index. Its host is known to the gateway before anybody else hears of it. */
 export function addEndpoint(app: AppContext, row: MicrovmRow): LiveMicrovm {
-  const vm = app.index.add(row);
+  const vm = app.index.add(row, app.clock.elapsed());
   tell(app, { kind: 'known', endpoint: factsOf(app, vm) });
   show(app, vm);
   return vm;
@@ -18,7 +18,7 @@ export function addEndpoint(app: AppContext, row: MicrovmRow): LiveMicrovm {
 export function show(app: AppContext, vm: LiveMicrovm): void {
   if (vm.row.state !== 'RUNNING') vm.signs.stop();
   // A sleep that was called off: connections to it are as good as they were.
-  else if (vm.waking) vm.signs.goOn(app.clock.now());
+  else if (vm.waking) vm.signs.goOn(app.clock.elapsed());
   else wake(app, vm);
 }
 
@@ -29,7 +29,7 @@ function wake(app: AppContext, vm: LiveMicrovm): void {
   if (!relay) return;
   vm.wakingTimes += 1;
   vm.waking = { number: vm.wakingTimes, relay };
-  const nowMs = app.clock.now();
+  const nowMs = app.clock.elapsed();
   vm.sampled = new SampledSignals(nowMs);
   vm.signs.wake(vm.waking.number, nowMs);
   tell(app, { kind: 'woke', microvmId, waking: vm.waking });

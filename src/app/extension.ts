@@ -96,7 +96,7 @@ export function createExtension(app: AppContext): Extension {
         ...{ microvmId, state: row.state, host: row.host, ...report },
         ...(statistics ? { statistics } : {}),
         ...lastSeen(app, row),
-        leasedUntil: leaseEnd(row.leaseUntilMs, app.clock.now()),
+        leasedUntil: leaseEnd(row.leaseUntilMs, app.clock.steady()),
         traffic: trafficOf(app, microvmId, await app.traffic()),
       };
     },

@@ -1,9 +1,7 @@
 // Brings the zip of an image from the object store to a file of this host.
-import { createWriteStream } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import type { BuildReasonCode } from '../contract/node-api.ts';
+import { makeDirectory, remove, writeStream } from '../lib/durable-file.ts';
 import { Fault, isFault } from '../lib/errors.ts';
 import type { AppContext } from './context.ts';
 import { parseS3Uri } from './image-spec.ts';
@@ -17,14 +15,18 @@ export async function fetchArchive(app: AppContext, account: string, uri: string
   try {
     const { owner } = await app.objects.headBucket(bucket);
     if (owner !== account) throw refused('S3_ACCESS_DENIED', `Bucket ${bucket} belongs to another account.`);
+    await makeDirectory(dirname(path));
+    // What an earlier attempt at this build, of a server that was killed, has left.
+    await remove(path);
     const { info, body } = await app.objects.get(bucket, key);
     const limit = app.settings.maxArchiveBytes;
     if (info.bytes > limit) {
       body.destroy();
       throw refused('S3_INVALID_OBJECT', `${uri} has ${info.bytes} bytes; the limit is ${limit}.`);
     }
-    await mkdir(dirname(path), { recursive: true });
-    await pipeline(body, createWriteStream(path, { mode: 0o600 }), { signal: app.closing });
+    // A copy for this build alone, and gone with it: a crash may lose it.
+    const options = { maxBytes: limit, what: uri, sync: false, signal: app.closing };
+    await writeStream(path, body, options);
   } catch (error) {
     throw explained(error, uri, bucket);
   }

@@ -10,10 +10,10 @@ export function isIdle(app: AppContext, vm: LiveMicrovm): boolean {
   const { state, wish, maxIdleSeconds, leaseUntilMs } = vm.row;
   if (vm.isRecovering || state !== 'RUNNING' || wish !== 'RUNNING' || maxIdleSeconds === null) return false;
   const { requests, lease } = app.settings.limits.idleSignals;
-  const nowMs = app.clock.now();
+  const nowMs = app.clock.elapsed();
   if (requests && vm.signs.inFlight > 0) return false;
   // When it is over, only the other signals count: who gives a lease back is done.
-  if (lease && leaseUntilMs !== null && leaseUntilMs > nowMs) return false;
+  if (lease && leaseUntilMs !== null && leaseUntilMs > app.clock.steady()) return false;
   const { cpuAtMs = 0, outboundAtMs = 0 } = vm.sampled;
   const lastMs = Math.max(vm.signs.lastActivityMs, cpuAtMs, outboundAtMs);
   return nowMs >= vm.idleRetryAtMs && nowMs - lastMs >= maxIdleSeconds * 1000;

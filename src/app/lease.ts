@@ -29,10 +29,10 @@ export async function leaseMicrovm(
   }
   const vm = await requireLive(app, caller, microvmId, 'leased');
   const { startedAtMs, maximumDurationSeconds } = vm.row;
-  const endMs = Math.min(app.clock.now() + seconds * 1000, startedAtMs + maximumDurationSeconds * 1000);
+  const endMs = Math.min(app.clock.steady() + seconds * 1000, startedAtMs + maximumDurationSeconds * 1000);
   const leaseUntilMs = seconds === 0 ? null : endMs;
   await changeState(app, vm, () => ({ leaseUntilMs }));
-  return { microvmId, state: vm.row.state, leasedUntil: leaseEnd(leaseUntilMs, app.clock.now()) };
+  return { microvmId, state: vm.row.state, leasedUntil: leaseEnd(leaseUntilMs, app.clock.steady()) };
 }
 
 /** As people are shown it. */

@@ -26,9 +26,9 @@ export interface LiveMicrovm {
   wake: Promise<void> | undefined;
   /** Why the last wake failed. */
   wakeFault: Fault | undefined;
-  /** No act before this time. */
+  /** No act before this time, as `Clock.elapsed` has it. */
   retryAtMs: number;
-  /** No suspend by the idle policy before this time; the pause doubles with each failure. */
+  /** No suspend by the idle policy before this time, likewise; the pause doubles with each failure. */
   idleRetryAtMs: number;
   failedSuspends: number;
 }
@@ -40,7 +40,8 @@ export class MicrovmIndex {
   readonly #byId = new Map<string, LiveMicrovm>();
   readonly #ended: LiveMicrovm[] = [];
 
-  add(row: MicrovmRow): LiveMicrovm {
+  /** `elapsedMs`: of the clock, now. */
+  add(row: MicrovmRow, elapsedMs: number): LiveMicrovm {
     const vm: LiveMicrovm = {
       row,
       isRecovering: false,
@@ -48,7 +49,7 @@ export class MicrovmIndex {
       idleAtActivity: 0,
       wakingTimes: 0,
       waking: undefined,
-      sampled: new SampledSignals(row.startedAtMs),
+      sampled: new SampledSignals(elapsedMs),
       worker: undefined,
       wake: undefined,
       wakeFault: undefined,

@@ -64,6 +64,6 @@ async function correctUnchanged(app: AppContext, vm: LiveMicrovm, generation: nu
 
 const realityOf = (app: AppContext) => ({
   why: undefined,
-  nowMs: app.clock.now(),
+  nowMs: app.clock.steady(),
   lostVms: app.settings.lostVms,
 });

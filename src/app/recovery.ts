@@ -37,6 +37,6 @@ export async function correct(app: AppContext, vm: LiveMicrovm, why: string | un
   const { lostVms } = app.settings;
   // Two steps at most.
   for (let step = 0; step < 2; step++) {
-    await changeState(app, vm, (row) => correction(row, { host, why, nowMs: app.clock.now(), lostVms }));
+    await changeState(app, vm, (row) => correction(row, { host, why, nowMs: app.clock.steady(), lostVms }));
   }
 }

@@ -16,13 +16,13 @@ function pauseMs(app: AppContext, { row, signs }: LiveMicrovm): number | undefin
   const { requests, lease, cpuPercent, outboundBytes } = app.settings.limits.idleSignals;
   if (cpuPercent === undefined && outboundBytes === undefined) return undefined;
   if (row.state !== 'RUNNING' || row.wish !== 'RUNNING' || row.maxIdleSeconds === null) return undefined;
-  const held = (requests && signs.inFlight > 0) || (lease && (row.leaseUntilMs ?? 0) > app.clock.now());
+  const held = (requests && signs.inFlight > 0) || (lease && (row.leaseUntilMs ?? 0) > app.clock.steady());
   return held ? undefined : pauseOf(row.maxIdleSeconds);
 }
 
 /** Begins the looks that are due; returns how many. A look that fails, or takes too long, has seen nothing. */
 export function sampleSignals(app: AppContext): number {
-  const nowMs = app.clock.now();
+  const nowMs = app.clock.elapsed();
   let due = 0;
   for (const vm of app.index.all()) {
     const pause = pauseMs(app, vm);
@@ -41,7 +41,7 @@ async function look(app: AppContext, vm: LiveMicrovm, pause: number): Promise<vo
   try {
     const statistics = await within(deadlineMs, `Looking at ${microvmId}`, app.node.statistics(microvmId));
     sampled.blind = false;
-    if (statistics) sampled.add(statistics, app.clock.now(), pause, app.settings.limits.idleSignals);
+    if (statistics) sampled.add(statistics, app.clock.elapsed(), pause, app.settings.limits.idleSignals);
   } catch (error) {
     if (!sampled.blind && vm.sampled === sampled && vm.row.state === 'RUNNING') {
       app.log.warn('microvm.signals_not_seen', { microvmId, error: describe(error) });

@@ -7,7 +7,7 @@ import type { NodeStatistics } from '../contract/node-api.ts';
 const longestPauses = 3;
 
 export class SampledSignals {
-  /** When the waking time began. */
+  /** When the waking time began, as `Clock.elapsed` has it; so are all times here. */
   readonly sinceMs: number;
   /** When each was last seen. The guest may have stopped up to one look before. */
   cpuAtMs: number | undefined;

@@ -1,4 +1,5 @@
 // Why a MicroVM was put to sleep, kept with its sleep: who or what decided, and how quiet it was by each signal.
+import { steadyAt } from '../lib/clock.ts';
 import type { SuspendCause } from '../store/tables.ts';
 import type { AppContext } from './context.ts';
 import type { LiveMicrovm } from './microvm-index.ts';
@@ -25,9 +26,9 @@ const iso = (ms: number): string => new Date(ms).toISOString();
 
 /** To be taken when the sleep begins. */
 export function sleepRecord(app: AppContext, vm: LiveMicrovm, cause: SleepCause): SleepRecord {
-  const nowMs = app.clock.now();
+  const nowMs = app.clock.steady();
   const at = iso(nowMs);
-  const { sinceMs } = vm.sampled;
+  const sinceMs = steadyAt(app.clock, vm.sampled.sinceMs);
   const times = signalTimes(app, vm);
   const [lastSignal, lastMs] = (Object.entries(times) as [Signal, number][]).reduce<[Signal | 'start', number]>(
     (latest, next) => (next[1] > latest[1] ? next : latest),

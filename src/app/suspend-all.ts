@@ -44,11 +44,16 @@ async function eachWithin(
   }
 }
 
+/** Never rejects: one that cannot be put to sleep (on a full disk, say) keeps no other from it. */
 async function putToSleep(app: AppContext, vm: LiveMicrovm): Promise<void> {
-  // What is under way (a launch, a wake) comes to rest first.
-  await converge(app, vm);
-  await changeState(app, vm, (row) =>
-    row.state === 'RUNNING' ? { state: 'SUSPENDING', wish: 'SUSPENDED', suspendCause: 'shutdown' } : undefined,
-  );
-  await converge(app, vm);
+  try {
+    // What is under way (a launch, a wake) comes to rest first.
+    await converge(app, vm);
+    await changeState(app, vm, (row) =>
+      row.state === 'RUNNING' ? { state: 'SUSPENDING', wish: 'SUSPENDED', suspendCause: 'shutdown' } : undefined,
+    );
+    await converge(app, vm);
+  } catch (error) {
+    app.log.error('server.not_suspended', { microvmId: vm.row.microvmId, error: String(error) });
+  }
 }

@@ -33,7 +33,7 @@ export function createThrottle(rates: Limits['rates'], clock: Clock): Throttle {
     const name = shared ?? (table[operation].method === 'GET' ? 'read-per-second' : 'write-per-second');
     const rate = rates[name];
     if (rate === 'unlimited') return;
-    const nowMs = clock.now();
+    const nowMs = clock.elapsed();
     const key = `${account} ${shared ?? operation}`;
     const bucket = buckets.get(key) ?? new TokenBucket(rate, nowMs);
     buckets.set(key, bucket);

@@ -55,7 +55,7 @@ export async function awake(app: AppContext, vm: LiveMicrovm): Promise<void> {
         throw refused(vm, `has ended${vm.row.stateReason === null ? '' : ` (${vm.row.stateReason})`}`);
     }
     // Nothing could be recorded: another round would only spin until the pause is over.
-    if (vm.row.generation === generation || vm.retryAtMs > app.clock.now()) {
+    if (vm.row.generation === generation || vm.retryAtMs > app.clock.elapsed()) {
       throw new Fault('internal', { what: `What became of MicroVM ${vm.row.microvmId} could not be recorded.` });
     }
   }

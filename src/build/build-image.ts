@@ -1,7 +1,8 @@
 // From a zip to an image: extract, build the container, make the root disk, boot it, wait until it is ready, snapshot it running,
 // and look whether what is restored from that works.
-import { mkdir, rename, rm } from 'node:fs/promises';
 import type { BuildOrder, BuildOutcome, BuildReasonCode } from '../contract/node-api.ts';
+import { diskFault } from '../lib/disk-faults.ts';
+import { freshDirectory, moveIntoPlace, remove } from '../lib/durable-file.ts';
 import { Fault, isFault } from '../lib/errors.ts';
 import { startStopwatch } from '../lib/stopwatch.ts';
 import type { AppPlan } from '../vmm/driver.ts';
@@ -51,8 +52,7 @@ export async function buildImage(
   const workDirectory = `${target}.work`;
   try {
     for (const directory of [aside, workDirectory]) {
-      await rm(directory, { recursive: true, force: true });
-      await mkdir(directory, { recursive: true, mode: 0o700 });
+      await freshDirectory(directory);
     }
     const built = await buildContainer(tools, order, workDirectory, onLog, signal);
     stopwatch.lap('container');
@@ -68,7 +68,7 @@ export async function buildImage(
     const sizes = await snapshot().catch((error: unknown) => {
       throw withInstalled(asBuildFailure(error), built.codeInstallBytes);
     });
-    await rename(aside, target);
+    await moveIntoPlace(aside, target);
     return {
       memorySnapshotBytes: sizes.memoryBytes,
       diskSnapshotBytes: sizes.diskBytes,
@@ -79,7 +79,8 @@ export async function buildImage(
     // Its VMs are ended by the signal, and what fails by that says nothing of the build.
     throw signal?.aborted ? new Fault('aborted', { what: 'The build' }, error) : asBuildFailure(error);
   } finally {
-    for (const directory of [aside, workDirectory]) await rm(directory, { recursive: true, force: true });
+    // What cannot be removed now, the next start removes; the build is what it is.
+    for (const directory of [aside, workDirectory]) await remove(directory).catch(() => {});
   }
 }
 
@@ -144,8 +145,9 @@ function withInstalled(error: unknown, codeInstallBytes: number): unknown {
 
 function asBuildFailure(error: unknown): unknown {
   if (isFault(error, 'build_failed', 'aborted')) return error;
-  const code = (error as NodeJS.ErrnoException).code;
-  const reason: BuildReasonCode = code === 'ENOSPC' ? 'DISK_STORAGE_FULL' : 'INTERNAL_PLATFORM_ERROR';
+  const reason: BuildReasonCode = isFault(diskFault(error, ''), 'disk_full')
+    ? 'DISK_STORAGE_FULL'
+    : 'INTERNAL_PLATFORM_ERROR';
   const what = error instanceof Fault ? error.message : 'The host could not build the image; its log says more.';
   return new Fault('build_failed', { reason, what }, error);
 }

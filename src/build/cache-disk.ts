@@ -1,9 +1,10 @@
 // The build cache of one account: a sparse raw disk, limited in size, whose file system is made and read only inside builder VMs.
 // A build takes it by rename into its own work directory and gives it back after a clean end. So one build at a time uses it, a
 // second one of the account starts with an empty disk of its own, and one that a crash left half-written is never found again.
-import { chmod, chown, mkdir, open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createFile, makeDirectory, moveIntoPlace, reclaim, syncPath } from '../lib/durable-file.ts';
 import { Fault } from '../lib/errors.ts';
+import { isMissing } from '../lib/read-file.ts';
 
 export interface CacheDisk {
   readonly path: string;
@@ -19,34 +20,30 @@ export async function takeCacheDisk(
   mib: number,
 ): Promise<CacheDisk> {
   if (!/^\d{12}$/.test(account)) throw new Fault('internal', { what: `No account for a build cache: ${account}.` });
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await makeDirectory(directory);
   const home = join(directory, `${account}.disk`);
   const path = join(workDirectory, 'cache.disk');
-  await rename(home, path).catch(async (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error;
+  await moveIntoPlace(home, path).catch(async (error: unknown) => {
+    if (!isMissing(error)) throw error;
     await makeSparseDisk(path, mib);
   });
   return {
     path,
     async giveBack() {
       await reclaim(path);
-      await rename(path, home);
+      // What a crash tore would be found again by every build of the account.
+      await syncPath(path);
+      await moveIntoPlace(path, home);
     },
   };
 }
 
 /** A raw disk of zeros that occupies nothing. */
 export async function makeSparseDisk(path: string, mib: number): Promise<void> {
-  const file = await open(path, 'wx', 0o600);
+  const file = await createFile(path);
   try {
-    await file.truncate(mib * 2 ** 20);
+    await file.extend(mib * 2 ** 20);
   } finally {
     await file.close();
   }
-}
-
-/** A disk that a VM has written belongs to nobody but us again. */
-export async function reclaim(path: string): Promise<void> {
-  await chown(path, process.getuid?.() ?? 0, process.getgid?.() ?? 0);
-  await chmod(path, 0o600);
 }

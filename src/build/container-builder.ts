@@ -1,6 +1,6 @@
 // The real builder: zip → context → container image → root disk.
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { freshDirectory } from '../lib/durable-file.ts';
 import { extractArchive } from './archive.ts';
 import type { Builder } from './build-image.ts';
 import type { ImageAliases } from './dockerfile.ts';
@@ -20,7 +20,7 @@ export function createContainerBuilder(options: ContainerBuilderOptions): Builde
     async build(order, onLog, signal) {
       const context = join(order.workDirectory, 'context');
       const workDirectory = join(order.workDirectory, 'disk');
-      for (const directory of [context, workDirectory]) await mkdir(directory, { mode: 0o700 });
+      for (const directory of [context, workDirectory]) await freshDirectory(directory);
       const { entries, unpackedBytes } = await extractArchive(order.archivePath, context, signal ? { signal } : {});
       onLog(`--- the zip holds ${entries} entries, ${unpackedBytes} bytes\n`);
       const network = order.networkNamespace ? { isolationNamespace: order.networkNamespace } : {};

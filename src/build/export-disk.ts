@@ -1,6 +1,6 @@
 // The finished image's tree as a root disk. mkfs reads the tree inside the cage; the host never mounts the disk.
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { remove } from '../lib/durable-file.ts';
 import { Fault } from '../lib/errors.ts';
 import { type BuildOutput, containerFailure } from './container-failure.ts';
 import { buildah, type ContainerStore, runCaged } from './storage.ts';
@@ -53,7 +53,7 @@ export async function exportDisk(order: ExportOrder, output: BuildOutput, signal
     const { stdout } = await runCaged(store, command, { writable: [workDirectory], timeoutMs, signal });
     return { rootDisk, codeInstallBytes: Number.parseInt(stdout, 10) };
   } catch (error) {
-    await rm(rootDisk, { force: true });
+    await remove(rootDisk);
     throw exportFailure(error, diskMib, output);
   }
 }

@@ -1,14 +1,15 @@
 // Builds an image inside a throw-away VM: zip and Dockerfile are opened there, RUN steps run there, and the root disk is written
 // there. The host sees a log, a plan it checks, and the bytes of a disk it never looks into.
-import { mkdir, readFile, rm, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { freshDirectory, reclaim, remove } from '../lib/durable-file.ts';
 import type { SlotPool } from '../net/slot.ts';
 import type { ThrowawayDriver } from '../vmm/driver.ts';
 import { defaultArchiveLimits } from './archive.ts';
 import { archiveFault } from './archive-tree.ts';
 import type { Builder, ContainerOrder } from './build-image.ts';
 import type { BuilderOrder } from './builder-protocol.ts';
-import { makeSparseDisk, reclaim, takeCacheDisk } from './cache-disk.ts';
+import { makeSparseDisk, takeCacheDisk } from './cache-disk.ts';
 import { BuildOutput } from './container-failure.ts';
 import { type ImageAliases, maxDockerfileBytes } from './dockerfile.ts';
 import { diskArguments } from './export-disk.ts';
@@ -92,7 +93,7 @@ async function inVm(
 ): Promise<VmEnding> {
   const { slots, driver, rootDisk } = options;
   const scratch = join(order.workDirectory, 'scratch');
-  await mkdir(scratch, { mode: 0o700 });
+  await freshDirectory(scratch);
   const slot = await slots.acquire(signal);
   try {
     const machine = await driver.bootThrowaway({
@@ -112,7 +113,7 @@ async function inVm(
     }
   } finally {
     await slot.release();
-    await rm(scratch, { recursive: true, force: true });
+    await remove(scratch);
   }
 }
 

@@ -33,7 +33,7 @@ const totalBytes = (countersFrom + maxCounters * cellsEach) * Int32Array.BYTES_P
 export interface Counter {
   /** 0 to `maxCounters` - 1; no two threads that live at the same time have the same one. */
   index: number;
-  clock: Clock;
+  clock: Pick<Clock, 'elapsed'>;
   /** Whether the end of a request counts as activity. */
   endIsActivity: boolean;
 }
@@ -64,6 +64,7 @@ export class Signs {
     return Atomics.load(this.#cells, activityCell);
   }
 
+  /** As `Clock.elapsed` has it. */
   get lastActivityMs(): number {
     return Number(Atomics.load(this.#times, lastActivityCell));
   }
@@ -97,9 +98,9 @@ export class Signs {
   }
 
   /** A waking time begins, and its idle time with it. */
-  wake(wakingTime: number, nowMs: number): void {
+  wake(wakingTime: number, elapsedMs: number): void {
     Atomics.store(this.#cells, wakingTimeCell, wakingTime);
-    this.goOn(nowMs);
+    this.goOn(elapsedMs);
   }
 
   /** It is about to be put to sleep. May be called off by `goOn`. */
@@ -107,8 +108,8 @@ export class Signs {
     Atomics.store(this.#cells, runsCell, 0);
   }
 
-  goOn(nowMs: number): void {
-    Atomics.store(this.#times, lastActivityCell, BigInt(nowMs));
+  goOn(elapsedMs: number): void {
+    Atomics.store(this.#times, lastActivityCell, BigInt(elapsedMs));
     Atomics.store(this.#cells, runsCell, 1);
   }
 
@@ -121,14 +122,14 @@ export class Signs {
   /** Counts a request. */
   begin(by: Counter): Activity {
     Atomics.add(this.#cells, cellOf(by.index), 1);
-    this.#touch(by.clock.now());
+    this.#touch(by.clock.elapsed());
     let open = true;
     return {
-      touch: () => this.#touch(by.clock.now()),
+      touch: () => this.#touch(by.clock.elapsed()),
       end: () => {
         if (!open) return;
         open = false;
-        if (by.endIsActivity) this.#touch(by.clock.now());
+        if (by.endIsActivity) this.#touch(by.clock.elapsed());
         Atomics.sub(this.#cells, cellOf(by.index), 1);
       },
     };
@@ -140,8 +141,8 @@ export class Signs {
     Atomics.store(this.#cells, connectionsOf(index), 0);
   }
 
-  #touch(nowMs: number): void {
-    Atomics.store(this.#times, lastActivityCell, BigInt(nowMs));
+  #touch(elapsedMs: number): void {
+    Atomics.store(this.#times, lastActivityCell, BigInt(elapsedMs));
     Atomics.add(this.#cells, activityCell, 1);
   }
 }

@@ -4,9 +4,10 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../lib/clock.ts';
+import { makeDirectory, writeDurably } from '../lib/durable-file.ts';
 import { Fault } from '../lib/errors.ts';
+import { readSmallFile } from '../lib/read-file.ts';
 import { dayMs, type KeyAndCertificate, makeAuthority, makeLeaf } from './certificate.ts';
-import { keep, readIfThere } from './kept-file.ts';
 import { encodeNameConstraints, type PermittedNames } from './name-constraints.ts';
 
 export interface AuthorityOptions {
@@ -27,6 +28,7 @@ export interface TlsIdentity {
   cert: string;
 }
 
+const maxPemBytes = 1 << 20;
 const renewBeforeMs = 30 * dayMs;
 
 /** Loads what the directory holds and makes what is missing, damaged, for other names, or within 30 days of its end. */
@@ -75,16 +77,17 @@ async function load(
   good: (cert: X509Certificate) => boolean,
 ): Promise<KeyAndCertificate | undefined> {
   const [key, cert] = await Promise.all([
-    readIfThere(join(directory, `${name}.key`)),
-    readIfThere(join(directory, `${name}.crt`)),
+    readSmallFile(join(directory, `${name}.key`), maxPemBytes),
+    readSmallFile(join(directory, `${name}.crt`), maxPemBytes),
   ]);
   if (key === undefined || cert === undefined || !fits({ key, cert })) return undefined;
   return good(new X509Certificate(cert)) ? { key, cert } : undefined;
 }
 
 async function store(directory: string, name: string, pair: KeyAndCertificate): Promise<KeyAndCertificate> {
-  await keep(join(directory, `${name}.key`), pair.key, 0o600);
-  await keep(join(directory, `${name}.crt`), pair.cert, 0o644);
+  await makeDirectory(directory);
+  await writeDurably(join(directory, `${name}.key`), pair.key);
+  await writeDurably(join(directory, `${name}.crt`), pair.cert, { mode: 0o644 });
   return pair;
 }
 

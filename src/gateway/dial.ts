@@ -28,7 +28,7 @@ export class Dialer {
 
   /** Notes that the MicroVM runs. */
   sawAwake(microvmId: string): void {
-    if (!this.#awakeSinceMs.has(microvmId)) this.#awakeSinceMs.set(microvmId, this.#options.clock.now());
+    if (!this.#awakeSinceMs.has(microvmId)) this.#awakeSinceMs.set(microvmId, this.#options.clock.elapsed());
   }
 
   left(microvmId: string): void {
@@ -43,7 +43,7 @@ export class Dialer {
         return await this.#attempt(microvmId, target, signal);
       } catch (error) {
         const sinceMs = this.#awakeSinceMs.get(microvmId) ?? Number.NEGATIVE_INFINITY;
-        if (!isFault(error, 'guest_failed') || clock.now() - sinceMs >= settleMs) throw error;
+        if (!isFault(error, 'guest_failed') || clock.elapsed() - sinceMs >= settleMs) throw error;
         await sleep(clock, retryEveryMs, signal);
       }
     }

@@ -276,7 +276,7 @@ class Passage implements Exchange, Stallable {
 function refusalForFault(error: unknown): Refusal {
   if (isFault(error, 'guest_failed')) return 'application_unreachable';
   if (isFault(error, 'deadline_exceeded')) return 'wake_timeout';
-  if (isFault(error, 'capacity_exhausted')) return 'host_full';
+  if (isFault(error, 'capacity_exhausted', 'disk_full')) return 'host_full';
   if (isFault(error, 'aborted')) return 'server_stopping';
   return 'microvm_unavailable';
 }

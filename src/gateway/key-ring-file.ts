@@ -1,7 +1,10 @@
 // The durable form of the key ring: keys, newest first, and revocations, in one file, so that neither can be lost without the other.
 import { z } from 'zod';
 import { Fault } from '../lib/errors.ts';
-import { readIfThere } from './kept-file.ts';
+import { readSmallFile } from '../lib/read-file.ts';
+
+/** A thousand keys and many thousand revocations. */
+const maxFileBytes = 64 << 20;
 
 const keySchema = z.strictObject({
   kid: z.string().min(1).max(64),
@@ -41,7 +44,7 @@ export const unrevoked: KeyRingContent = {
 
 /** Undefined when there is no file. Rejects with `invalid_input` when it is damaged: making a new one silently would refuse every token that is out. */
 export async function loadKeyRing(path: string): Promise<KeyRingContent | undefined> {
-  const text = await readIfThere(path);
+  const text = await readSmallFile(path, maxFileBytes);
   if (text === undefined) return undefined;
   try {
     return z.union([ringSchema, firstSchema]).parse(JSON.parse(text));

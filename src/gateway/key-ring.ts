@@ -1,9 +1,10 @@
 // The keys that seal endpoint tokens, and the tokens that were taken back. Every change is on the disk before it is used.
 import { randomBytes, randomUUID } from 'node:crypto';
+import { dirname } from 'node:path';
 import type { Clock, Timer } from '../lib/clock.ts';
+import { makeDirectory, writeDurably } from '../lib/durable-file.ts';
 import { describe, Fault } from '../lib/errors.ts';
 import { type Log, silentLog } from '../lib/log.ts';
-import { keep } from './kept-file.ts';
 import { type KeyRingContent, loadKeyRing, type RingKey, unrevoked } from './key-ring-file.ts';
 import { HeldTrust, type TokenKey, type TokenTrust, type TrustSnapshot, trustIn } from './token-trust.ts';
 
@@ -142,7 +143,7 @@ export class KeyRing implements AsyncDisposable {
     const done = this.#written.then(async () => {
       const next = decide(this.#content);
       if (next === this.#content) return;
-      await keep(this.#path, JSON.stringify(next), 0o600);
+      await write(this.#path, next);
       this.#content = next;
       const trust = trustIn(next);
       this.#held.replace(trust);
@@ -166,11 +167,16 @@ export async function openKeyRing(path: string, clock: Clock, options: KeyRingOp
   let content = await loadKeyRing(path);
   if (!content) {
     content = { ...unrevoked, keys: [makeKey(clock.now())] };
-    await keep(path, JSON.stringify(content), 0o600);
+    await write(path, content);
   }
   const ring = new KeyRing(path, clock, options, content);
   await ring.start();
   return ring;
+}
+
+async function write(path: string, content: KeyRingContent): Promise<void> {
+  await makeDirectory(dirname(path));
+  await writeDurably(path, JSON.stringify(content));
 }
 
 const makeKey = (nowMs: number): RingKey => ({

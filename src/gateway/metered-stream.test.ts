@@ -28,7 +28,7 @@ function rig() {
     timers.add(timer);
     return timer;
   };
-  const stream = new MeteredStream(inner, limiter, { now: () => clock.now(), after });
+  const stream = new MeteredStream(inner, limiter, { after });
   return { clock, inner, application, stream, timers };
 }
 

@@ -16,12 +16,12 @@ export class MeteredStream extends Duplex {
   bytesWritten = 0;
   readonly #inner: Duplex;
   readonly #limiter: Limiter;
-  readonly #clock: Clock;
+  readonly #clock: Pick<Clock, 'after'>;
   #reading: Timer | undefined;
   #ended = false;
   #writing: Timer | undefined;
 
-  constructor(inner: Duplex, limiter: Limiter, clock: Clock) {
+  constructor(inner: Duplex, limiter: Limiter, clock: Pick<Clock, 'after'>) {
     super({ readableHighWaterMark: bufferBytes, writableHighWaterMark: bufferBytes });
     this.#inner = inner;
     this.#limiter = limiter;

@@ -8,6 +8,9 @@ const messages = {
   aborted: (f: Facts) => `${f.what} was cancelled.`,
   access_denied: (f: Facts) => `${f.what}`,
   conflict: (f: Facts) => `${f.what}`,
+  disk_failed: (f: Facts) =>
+    `The host's disk failed at ${f.file} (${f.why}). Look at the kernel's log; nothing that was answered before is touched.`,
+  disk_full: (f: Facts) => `The host's disk is full: ${f.file} could not be written. Free space on it and try again.`,
   deadline_exceeded: (f: Facts) => `${f.what} did not finish within ${f.ms} ms.`,
   internal: (f: Facts) => `${f.what}`,
   invalid_input: (f: Facts) => `${f.what}`,

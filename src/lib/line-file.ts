@@ -138,7 +138,7 @@ export class LineFile implements AsyncDisposable {
   }
 
   #report(event: string, facts: Record<string, unknown>): void {
-    const nowMs = this.#options.clock.now();
+    const nowMs = this.#options.clock.elapsed();
     if (nowMs - this.#reportedAtMs < reportMs) return;
     this.#reportedAtMs = nowMs;
     this.#options.log.warn(event, facts);

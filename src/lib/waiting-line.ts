@@ -6,6 +6,7 @@ import { Fault } from './errors.ts';
 export interface Place<W> {
   /** As given to `wait`. */
   readonly wanted: W | undefined;
+  /** As `Clock.elapsed` has it. */
   readonly sinceMs: number;
 }
 
@@ -59,7 +60,7 @@ export class WaitingLine<T, W = undefined> {
       const timer = this.#clock.after(timeoutMs, () => refuse(late()));
       const waiter: Waiter<T, W> = {
         wanted,
-        sinceMs: this.#clock.now(),
+        sinceMs: this.#clock.elapsed(),
         resolve: (value) => {
           leave();
           resolve(value);

@@ -1,6 +1,7 @@
 // The log of an image build: kept in a file with a limit, handed on live. Strangers write most of it.
-import { appendFile, mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { appendText, makeDirectory } from '../lib/durable-file.ts';
 import { printable } from '../lib/printable.ts';
 
 const maxLogBytes = 4 << 20;
@@ -12,7 +13,7 @@ export interface BuildLog {
 }
 
 export async function openBuildLog(path: string, onText: (text: string) => void): Promise<BuildLog> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await makeDirectory(dirname(path));
   let written = 0;
   let last: Promise<void> = Promise.resolve();
   return {
@@ -22,7 +23,7 @@ export async function openBuildLog(path: string, onText: (text: string) => void)
       if (written > maxLogBytes) return;
       written += text.length;
       const line = written > maxLogBytes ? '\n--- the log is longer than its limit; the rest is left out\n' : text;
-      last = last.then(() => appendFile(path, line, { mode: 0o600 })).catch(() => {});
+      last = last.then(() => appendText(path, line)).catch(() => {});
     },
     flush: () => last,
   };

@@ -1,11 +1,12 @@
 // What has to go away and may not do so at once: tried again with pauses that grow, and listed until it is gone. Nobody waits for more than the
 // first attempt unless it matters to them.
 import { randomUUID } from 'node:crypto';
-import { rename, rm } from 'node:fs/promises';
 import type { Leftover } from '../contract/node-api.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
+import { moveIntoPlace, remove } from '../lib/durable-file.ts';
 import { describe, Fault } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
+import { isMissing } from '../lib/read-file.ts';
 
 const firstPauseMs = 1000;
 const longestPauseMs = 300_000;
@@ -30,9 +31,9 @@ export class Cleaning {
     return [...this.#leftovers].map((leftover) => ({ ...leftover }));
   }
 
-  /** Does `work` until it succeeds, and resolves as it does then. Rejects with `aborted` when it has failed and `close` was called, and never else. `what` names it for people. */
-  untilDone<T>(what: string, work: () => Promise<T>): Promise<T> {
-    return this.#repeat(what, work, () => {});
+  /** Does `work` until it succeeds, and resolves as it does then. Rejects with `aborted` when it has failed and `close` was called, and never else. `what` names it for people; `onFailed` hears of every attempt that failed. */
+  untilDone<T>(what: string, work: () => Promise<T>, onFailed = (): void => {}): Promise<T> {
+    return this.#repeat(what, work, onFailed);
   }
 
   /** Resolves after the first attempt. Never rejects. */
@@ -52,12 +53,12 @@ export class Cleaning {
   async removeDirectory(path: string): Promise<void> {
     const aside = `${path}.${randomUUID().slice(0, 8)}${removedSuffix}`;
     try {
-      await rename(path, aside);
+      await moveIntoPlace(path, aside);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+      if (isMissing(error)) return;
       throw error;
     }
-    await this.attempt(aside, () => rm(aside, { recursive: true, force: true }));
+    await this.attempt(aside, () => remove(aside));
   }
 
   /** Ends all pauses; what is left then is the next start's. */

@@ -1,8 +1,9 @@
 // One host in this process: its images, its MicroVMs, the driver that runs them and the slots they are wired to.
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { readImageRecord } from '../build/image-record.ts';
 import type { EndReason, LaunchOrder, LaunchReport, NodeClient } from '../contract/node-api.ts';
 import type { Clock } from '../lib/clock.ts';
+import { makeDirectory, remove } from '../lib/durable-file.ts';
 import { Fault, isFault } from '../lib/errors.ts';
 import { readBuildLog } from './build-log.ts';
 import { Cleaning, removedSuffix } from './cleaning.ts';
@@ -176,7 +177,7 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
 
     async deleteImage(buildId) {
       await builds.removeImage(buildId);
-      await rm(builds.logPath(buildId), { force: true });
+      await remove(builds.logPath(buildId));
     },
 
     inventory: () => takeInventory(sources),
@@ -188,7 +189,7 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
       const results = await Promise.allSettled([...residents.values()].map((one) => one.kill()));
       await Promise.all(underway);
       for (const result of results) if (result.status === 'rejected' && !isFault(result.reason)) throw result.reason;
-      await rm(layout.run, { recursive: true, force: true });
+      await remove(layout.run);
     },
 
     async leave() {
@@ -199,14 +200,13 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
       const left = await Promise.all([...residents.values()].map((one) => one.leave()));
       closing.abort();
       const running = left.filter((runs) => runs).length;
-      if (running === 0) await rm(layout.run, { recursive: true, force: true });
+      if (running === 0) await remove(layout.run);
       return running;
     },
   };
 }
 
 async function makeDirectories(layout: NodeLayout): Promise<void> {
-  for (const directory of [layout.images, layout.logs, layout.vms])
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+  for (const directory of [layout.images, layout.logs, layout.vms]) await makeDirectory(directory);
   await mkdir(layout.run, { recursive: true, mode: 0o711 });
 }

@@ -4,10 +4,11 @@
 // - it was being launched, woken or ended: what runs of it is ended; it is asleep at its snapshot or, without one, nothing is left of it;
 // - it has no journal: nothing of it runs, as after the host's next boot.
 // A crash during recovery only means that it is done again. All of this is done in the background, and for many at a time.
-import { readdir, rm } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readImageRecord } from '../build/image-record.ts';
 import { pause } from '../lib/deadline.ts';
+import { remove } from '../lib/durable-file.ts';
 import { describe, Fault } from '../lib/errors.ts';
 import { forEachOf } from '../lib/parallel.ts';
 import type { Slot } from '../net/slot.ts';
@@ -94,7 +95,7 @@ export class Recovery {
     const { slots, cleaning, layout } = this.#tools;
     if (slots) void cleaning.attempt('Network slots of an earlier server', () => slots.sweep());
     for (const { microvmId } of candidates) this.#keep.add(vmPaths(layout, microvmId).run);
-    const swept = this.#sweep();
+    const swept = this.#sweep(onSwept);
     swept.then(onSwept, onSwept);
     const stop = (error: unknown): void => this.#stop(error);
     swept.then(() => forEachOf(parallel, others, (found) => this.#settle(found, whyGone(found)))).catch(stop);
@@ -128,22 +129,19 @@ export class Recovery {
   }
 
   /** Resolves when nothing of earlier servers runs but what is kept. */
-  async #sweep(): Promise<void> {
+  async #sweep(onFailed?: () => void): Promise<void> {
     const { driver, layout, cleaning, log } = this.#tools;
     const sweep = (): ReturnType<typeof driver.sweep> => driver.sweep(layout.run, this.#keep);
-    const swept = await cleaning.untilDone('VMMs of an earlier server', sweep);
+    const swept = await cleaning.untilDone('VMMs of an earlier server', sweep, onFailed);
     for (const { runDirectory, pid } of swept) log.warn('ended_leftover_vmm', { runDirectory, pid });
   }
 
   async #takeOver({ slot, ...found }: Candidate): Promise<void> {
     const { record, entry, newest, microvmId } = found;
     const machine = await this.#adopt(record, newest, slot);
-    if (!machine) {
+    if (typeof machine === 'string') {
       await slot?.release().catch(() => {});
-      return this.#settle(
-        found,
-        'Its virtual machine monitor ended, or did not answer any more, while the server was not running.',
-      );
+      return this.#settle(found, machine);
     }
     const resident = await this.#resident(record, newest);
     resident.adopt({ machine, slot }, entry.orderGeneration);
@@ -151,24 +149,30 @@ export class Recovery {
     this.#done(microvmId, undefined);
   }
 
-  async #adopt({ microvmId, buildId }: VmRecord, newest: number, slot: Slot | undefined): Promise<Machine | undefined> {
+  /** Resolves with why not when nothing of it runs any more. */
+  async #adopt({ microvmId, buildId }: VmRecord, newest: number, slot: Slot | undefined): Promise<Machine | string> {
     const { driver, layout, closing: signal, log } = this.#tools;
     const paths = vmPaths(layout, microvmId);
     const snapshot = newest > 0 ? { snapshot: paths.snapshot(newest) } : {};
     const where = { runDirectory: paths.run, image: join(layout.images, buildId), disks: paths.disks, ...snapshot };
     const order = { ...where, ...(slot ? { wire: slot } : {}), signal };
-    for (let attempt = 1; attempt <= adoptionAttempts; attempt++) {
+    const ended = 'Its virtual machine monitor ended while the server was not running.';
+    for (let attempt = 1; ; attempt++) {
       try {
-        return await driver.adopt(order);
+        return (await driver.adopt(order)) ?? ended;
       } catch (error) {
         // It lives, and what was in the way may pass.
-        log.error('microvm_not_adopted', { microvmId, attempt, why: describe(error) });
-        await pause(attempt * adoptionPauseMs, signal).catch(() => {});
+        const why = describe(error);
+        log.error('microvm_not_adopted', { microvmId, attempt, why });
+        if (attempt < adoptionAttempts) {
+          await pause(attempt * adoptionPauseMs, signal);
+          continue;
+        }
+        this.#keep.delete(paths.run);
+        await this.#sweep();
+        return `The server that was started again could not take it over: ${why}`;
       }
     }
-    this.#keep.delete(paths.run);
-    await this.#sweep();
-    return undefined;
   }
 
   /** Nothing of it runs. `lost`: why that is so although it ran or was about to. */
@@ -238,7 +242,7 @@ export class Recovery {
     const clear = (directory: string, isAside: RegExp): Promise<void> =>
       cleaning.attempt(`What was under way in ${directory}`, async () => {
         for (const name of (await readdir(directory)).filter((one) => isAside.test(one))) {
-          await rm(join(directory, name), { recursive: true, force: true });
+          await remove(join(directory, name));
         }
       });
     await Promise.all([

@@ -1,5 +1,5 @@
 // The snapshots of one MicroVM on this host's disk: the newest whole one, and the merge of its disk layers while it sleeps.
-import { rm } from 'node:fs/promises';
+import { remove } from '../lib/durable-file.ts';
 import { describe } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { Driver } from '../vmm/driver.ts';
@@ -106,7 +106,7 @@ export class Snapshots {
 
   /** A snapshot that a newer one has replaced. What a crash leaves of it, the next start removes. */
   #discard(snapshot: string): void {
-    rm(snapshot, { recursive: true, force: true }).catch((error: unknown) => {
+    remove(snapshot).catch((error: unknown) => {
       this.#tools.log.error('snapshot_not_removed', { snapshot, why: describe(error) });
     });
   }

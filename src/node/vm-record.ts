@@ -1,8 +1,8 @@
 // What the host writes down about a MicroVM before it makes anything for it, so that a start after a crash knows what it finds.
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { writeDurably } from '../lib/durable-file.ts';
+import { makeDirectory, remove, writeDurably } from '../lib/durable-file.ts';
 import { newFreshness } from '../vmm/freshness.ts';
 import { type NodeLayout, vmPaths } from './layout.ts';
 
@@ -26,7 +26,7 @@ export function newRecord(microvmId: string, buildId: string, account: string, o
 
 export async function writeRecord(layout: NodeLayout, record: VmRecord): Promise<void> {
   const paths = vmPaths(layout, record.microvmId);
-  await mkdir(paths.disks, { recursive: true, mode: 0o700 });
+  await makeDirectory(paths.disks);
   await writeDurably(paths.record, JSON.stringify(record));
 }
 
@@ -52,7 +52,7 @@ export async function removeOlderSnapshots(layout: NodeLayout, microvmId: string
   for (const name of await readdir(directory)) {
     const older = /^sleep-(\d+)$/.exec(name);
     if (name.endsWith('.new') || (older && Number(older[1]) < newest)) {
-      await rm(join(directory, name), { recursive: true, force: true });
+      await remove(join(directory, name));
     }
   }
 }

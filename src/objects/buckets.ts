@@ -1,10 +1,11 @@
 // Buckets: a directory each, with a record of its owner. Creating is one rename, so a bucket is never half there.
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isBucketName } from '../contract/object-store.ts';
 import type { Clock } from '../lib/clock.ts';
+import { makeDirectory, moveIntoPlace, remove, syncPath, writeNew } from '../lib/durable-file.ts';
 import { Fault } from '../lib/errors.ts';
-import { hasCode, syncDirectory, writeJson } from './durable-file.ts';
+import { hasCode } from '../lib/read-file.ts';
 import { bucketDir, type Layout, notFound, tmpPath } from './layout.ts';
 import { bucketRecord, readRecord } from './record.ts';
 
@@ -21,17 +22,17 @@ export class Buckets {
   async create(bucket: string, owner: string): Promise<void> {
     const target = bucketDir(this.#layout, bucket);
     const made = tmpPath(this.#layout);
-    await mkdir(join(made, 'objects'), { recursive: true, mode: 0o700 });
     try {
+      await makeDirectory(join(made, 'objects'));
       const record = { format: 1, bucket, owner, createdMs: this.#clock.now() };
-      await writeJson(join(made, 'bucket.json'), tmpPath(this.#layout), record);
-      await rename(made, target);
+      await writeNew(join(made, 'bucket.json'), JSON.stringify(record));
+      await syncPath(made);
+      await moveIntoPlace(made, target);
     } catch (error) {
-      await rm(made, { recursive: true, force: true });
+      await remove(made).catch(() => {});
       if (!hasCode(error, 'ENOTEMPTY', 'EEXIST')) throw error;
       throw new Fault('conflict', { what: `The bucket ${bucket} exists already.`, kind: 'bucket' }, error);
     }
-    await syncDirectory(this.#layout.buckets);
   }
 
   async head(bucket: string): Promise<{ owner: string; createdMs: number }> {

@@ -3,8 +3,9 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
+import { writeStream } from '../lib/durable-file.ts';
 import { Fault } from '../lib/errors.ts';
-import { isMissing, writeStream } from './durable-file.ts';
+import { isMissing } from '../lib/read-file.ts';
 import { notFound } from './layout.ts';
 import type { PartRecord } from './record.ts';
 import type { Uploads, UploadTarget } from './uploads.ts';
@@ -39,7 +40,10 @@ export async function joinParts(
     throw new Fault('too_large', { what: 'The object', limit: `${limits.maxObjectBytes} bytes` });
   }
   try {
-    await writeStream(path, Readable.from(contents(chosen), { objectMode: false }), total);
+    await writeStream(path, Readable.from(contents(chosen), { objectMode: false }), {
+      maxBytes: total,
+      what: 'The object',
+    });
   } catch (error) {
     throw isMissing(error) ? notFound('upload', 'The upload was aborted meanwhile.') : error;
   }

@@ -2,10 +2,10 @@
 import type { Readable } from 'node:stream';
 import type { ObjectInfo, ObjectPage, ObjectStore } from '../contract/object-store.ts';
 import type { Clock } from '../lib/clock.ts';
+import { makeDirectory, writeStream } from '../lib/durable-file.ts';
 import { Fault } from '../lib/errors.ts';
 import { Buckets } from './buckets.ts';
 import { type JoinLimits, joinParts, type NamedPart } from './complete-upload.ts';
-import { makeDirectory, writeStream } from './durable-file.ts';
 import { type Layout, layoutOf, objectPaths, tmpPath } from './layout.ts';
 import { type ListQuery, listKeys } from './list-keys.ts';
 import { type ByteRange, ObjectFiles } from './object-files.ts';
@@ -153,7 +153,8 @@ class DirectoryStore implements ObjectStore {
       throw error;
     }
     const path = tmpPath(this.#layout);
-    return { path, ...(await writeStream(path, body, this.#limits.maxObjectBytes)) };
+    const limits = { maxBytes: this.#limits.maxObjectBytes, what: 'The object' };
+    return { path, ...(await writeStream(path, body, limits)) };
   }
 
   #info(key: string, content: Pick<ObjectInfo, 'bytes' | 'etag'>, { contentType, metadata }: Meta): ObjectInfo {

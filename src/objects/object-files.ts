@@ -1,15 +1,16 @@
 // The objects of all buckets as files. Bytes are durable before the record that names them is renamed into place, so a
 // crash leaves the old object or the new one; bytes no record names are swept on start (sweep.ts).
-import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { ObjectInfo } from '../contract/object-store.ts';
+import { makeDirectory, moveIntoPlace, remove, removeDurably } from '../lib/durable-file.ts';
 import { Fault } from '../lib/errors.ts';
-import { isMissing, makeDirectory, syncDirectory, writeJson } from './durable-file.ts';
+import { isMissing } from '../lib/read-file.ts';
 import { KeyIndex } from './key-index.ts';
 import { bucketDir, type Layout, notFound, objectPaths, randomName, tmpPath } from './layout.ts';
 import { Lock } from './lock.ts';
-import { infoOf, type ObjectRecord, objectRecord, readRecord } from './record.ts';
+import { infoOf, type ObjectRecord, objectRecord, readRecord, writeRecord } from './record.ts';
 
 export interface ByteRange {
   start: number;
@@ -28,28 +29,40 @@ export class ObjectFiles {
   /** Makes the synced file `bytesPath` the object's bytes; takes the file over in any case. */
   async commit(bucket: string, bytesPath: string, info: ObjectInfo): Promise<void> {
     const paths = objectPaths(this.#layout, bucket, info.key);
-    const data = `${paths.hash}.${randomName()}`;
+    const name = `${paths.hash}.${randomName()}`;
+    const data = join(paths.dir, name);
     try {
       await makeDirectory(paths.dir);
-      await rename(bytesPath, join(paths.dir, data));
+      await moveIntoPlace(bytesPath, data);
     } catch (error) {
-      await rm(bytesPath, { force: true });
+      await remove(bytesPath).catch(() => {});
       throw error;
     }
-    await syncDirectory(paths.dir);
-    await this.#lock.run(bucket, async () => {
+    await this.#change(bucket, async () => {
       // A damaged old record must not keep its object from being replaced.
       const old = await readRecord(paths.record, objectRecord).catch(() => undefined);
-      const record: ObjectRecord = { format: 1, ...info, data };
+      const record: ObjectRecord = { format: 1, ...info, data: name };
+      await writeRecord(paths.record, objectRecord, record, { aside: tmpPath(this.#layout), data });
+      this.#indexes.get(bucket)?.set(info);
+      if (old) await this.#sweepable(join(paths.dir, old.data));
+    });
+  }
+
+  /** One change of a bucket at a time. One that failed may have happened in part: what is known of the bucket's keys is read anew. */
+  #change(bucket: string, work: () => Promise<void>): Promise<void> {
+    return this.#lock.run(bucket, async () => {
       try {
-        await writeJson(paths.record, tmpPath(this.#layout), record);
+        await work();
       } catch (error) {
-        await rm(join(paths.dir, data), { force: true });
+        this.#indexes.delete(bucket);
         throw error;
       }
-      this.#indexes.get(bucket)?.set(info);
-      if (old) await rm(join(paths.dir, old.data), { force: true });
     });
+  }
+
+  /** Removes bytes that no record names any more. The change is made: what cannot be removed now, the next start sweeps. */
+  async #sweepable(path: string): Promise<void> {
+    await remove(path).catch(() => {});
   }
 
   async head(bucket: string, key: string): Promise<ObjectInfo> {
@@ -72,13 +85,12 @@ export class ObjectFiles {
 
   async delete(bucket: string, key: string): Promise<void> {
     const paths = objectPaths(this.#layout, bucket, key);
-    await this.#lock.run(bucket, async () => {
+    await this.#change(bucket, async () => {
       const record = await readRecord(paths.record, objectRecord);
       if (!record) return;
-      await rm(paths.record, { force: true });
-      await syncDirectory(paths.dir);
+      await removeDurably(paths.record);
       this.#indexes.get(bucket)?.delete(key);
-      await rm(join(paths.dir, record.data), { force: true });
+      await this.#sweepable(join(paths.dir, record.data));
     });
   }
 

@@ -1,8 +1,9 @@
 // The small JSON files beside the bytes, validated whenever they are read: a damaged record is an error that names its file.
 import { z } from 'zod';
 import type { ObjectInfo } from '../contract/object-store.ts';
+import { remove, writeDurably } from '../lib/durable-file.ts';
 import { Fault } from '../lib/errors.ts';
-import { readSmallFile } from './durable-file.ts';
+import { readSmallFile } from '../lib/read-file.ts';
 
 const maxRecordBytes = 64 * 1024;
 const bytes = z.number().int().nonnegative();
@@ -58,6 +59,25 @@ export async function readRecord<T>(path: string, schema: z.ZodType<T>): Promise
       { what: `The record ${path} is damaged. Restore it from a backup.`, file: path },
       cause,
     );
+  }
+}
+
+/**
+ * Puts `record` at `path`, through the new file `aside`, and with it the bytes at `data`, which it names. When it rejects, those bytes are gone, unless the record
+ * stands all the same.
+ */
+export async function writeRecord<T extends { data: string }>(
+  path: string,
+  schema: z.ZodType<T>,
+  record: T,
+  { aside, data }: { aside: string; data: string },
+): Promise<void> {
+  try {
+    await writeDurably(path, JSON.stringify(record), { aside });
+  } catch (error) {
+    const standing = await readRecord(path, schema).catch(() => record);
+    if (standing?.data !== record.data) await remove(data).catch(() => {});
+    throw error;
   }
 }
 

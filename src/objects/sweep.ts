@@ -1,12 +1,13 @@
 // Removes what a crash left: files being written, and bytes whose record never came or names other bytes.
-import { readdir, rm } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { remove } from '../lib/durable-file.ts';
 import { bucketDir, type Layout } from './layout.ts';
 import { objectRecord, readRecord } from './record.ts';
 
 /** Runs before the store is used: nothing else may write meanwhile. */
 export async function sweep(layout: Layout, buckets: readonly string[]): Promise<void> {
-  for (const name of await readdir(layout.tmp)) await rm(join(layout.tmp, name), { recursive: true, force: true });
+  for (const name of await readdir(layout.tmp)) await remove(join(layout.tmp, name));
   for (const bucket of buckets) {
     const objects = join(bucketDir(layout, bucket), 'objects');
     for (const folder of await readdir(objects)) await sweepFolder(join(objects, folder));
@@ -28,7 +29,7 @@ async function sweepFolder(dir: string): Promise<void> {
     const kept = recorded.has(hash) ? await namedBytes(join(dir, `${hash}.json`)) : undefined;
     // A damaged record may be repaired by hand: its bytes stay.
     if (kept === 'damaged') continue;
-    for (const name of names) if (name !== kept) await rm(join(dir, name), { force: true });
+    for (const name of names) if (name !== kept) await remove(join(dir, name));
   }
 }
 

@@ -1,12 +1,13 @@
 // Multipart uploads: parts are files of the upload's directory until completing joins them into one.
 // https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../lib/clock.ts';
+import { freshDirectory, moveIntoPlace, remove, syncPath, type Written, writeNew } from '../lib/durable-file.ts';
 import { Fault } from '../lib/errors.ts';
-import { isMissing, syncDirectory, type Written, writeJson } from './durable-file.ts';
+import { isMissing } from '../lib/read-file.ts';
 import { type Layout, notFound, objectPaths, randomName, tmpPath, uploadDir } from './layout.ts';
-import { type PartRecord, partRecord, readRecord, type UploadRecord, uploadRecord } from './record.ts';
+import { type PartRecord, partRecord, readRecord, type UploadRecord, uploadRecord, writeRecord } from './record.ts';
 
 const maxParts = 10_000;
 
@@ -39,11 +40,16 @@ export class Uploads {
     objectPaths(this.#layout, upload.bucket, upload.key);
     const uploadId = randomName();
     const made = tmpPath(this.#layout);
-    await mkdir(made, { mode: 0o700 });
     const record: UploadRecord = { format: 1, ...upload, createdMs: this.#clock.now() };
-    await writeJson(join(made, 'upload.json'), tmpPath(this.#layout), record);
-    await rename(made, uploadDir(this.#layout, uploadId));
-    await syncDirectory(this.#layout.uploads);
+    try {
+      await freshDirectory(made);
+      await writeNew(join(made, 'upload.json'), JSON.stringify(record));
+      await syncPath(made);
+      await moveIntoPlace(made, uploadDir(this.#layout, uploadId));
+    } catch (error) {
+      await remove(made).catch(() => {});
+      throw error;
+    }
     return uploadId;
   }
 
@@ -61,11 +67,12 @@ export class Uploads {
     const dir = uploadDir(this.#layout, target.uploadId);
     const { path, bytes, md5 } = received;
     const record: PartRecord = { format: 1, bytes, md5, data: `${part}.${randomName()}` };
+    const data = join(dir, record.data);
     try {
-      await rename(path, join(dir, record.data));
-      await writeJson(join(dir, `${part}.json`), tmpPath(this.#layout), record);
+      await moveIntoPlace(path, data);
+      await writeRecord(join(dir, `${part}.json`), partRecord, record, { aside: tmpPath(this.#layout), data });
     } catch (error) {
-      await rm(path, { force: true });
+      await remove(path).catch(() => {});
       throw isMissing(error) ? notFound('upload', 'The upload was aborted or completed meanwhile.') : error;
     }
   }
@@ -80,11 +87,12 @@ export class Uploads {
     // Renamed first: what is half removed must not look like an upload with parts missing.
     const doomed = tmpPath(this.#layout);
     try {
-      await rename(uploadDir(this.#layout, uploadId), doomed);
+      await moveIntoPlace(uploadDir(this.#layout, uploadId), doomed);
     } catch (error) {
       if (!isMissing(error)) throw error;
     }
-    await rm(doomed, { recursive: true, force: true });
+    // What cannot be removed now, the next start sweeps.
+    await remove(doomed).catch(() => {});
   }
 
   /** Removes uploads begun more than `ageMs` ago, and directories without a readable record. */

@@ -1,11 +1,14 @@
 // Opens the database of one server and brings its tables up to date.
-import { chmodSync, mkdirSync } from 'node:fs';
+import { chmodSync } from 'node:fs';
 import { dirname } from 'node:path';
 import SqliteDatabase from 'better-sqlite3';
-import { CamelCasePlugin, Kysely, SqliteDialect } from 'kysely';
+import { CamelCasePlugin, Kysely } from 'kysely';
 import { Migrator } from 'kysely/migration';
+import { makeDirectory, syncPath } from '../lib/durable-file.ts';
 import { Fault } from '../lib/errors.ts';
+import { DurableDialect } from './dialect.ts';
 import { migrations } from './migrations/index.ts';
+import { keepSpace } from './space-reserve.ts';
 import type { Database, Tables } from './tables.ts';
 
 export interface Store extends AsyncDisposable {
@@ -15,7 +18,7 @@ export interface Store extends AsyncDisposable {
 
 /** `path` is a file, or `:memory:` for tests. Rejects with `internal` when the tables cannot be brought up to date. */
 export async function openStore(path: string): Promise<Store> {
-  if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  if (path !== ':memory:') await makeDirectory(dirname(path));
   const sqlite = new SqliteDatabase(path);
   // It holds secret keys; SQLite gives its log files the same mode.
   if (path !== ':memory:') chmodSync(path, 0o600);
@@ -24,7 +27,7 @@ export async function openStore(path: string): Promise<Store> {
   sqlite.pragma('foreign_keys = ON');
   sqlite.pragma('busy_timeout = 5000');
   const db = new Kysely<Tables>({
-    dialect: new SqliteDialect({ database: sqlite }),
+    dialect: new DurableDialect(sqlite),
     plugins: [new CamelCasePlugin()],
   });
   const close = (): Promise<void> => db.destroy();
@@ -37,6 +40,9 @@ export async function openStore(path: string): Promise<Store> {
     await close();
     throw new Fault('internal', { what: `The database ${path} could not be brought up to date.` }, error);
   }
+  if (path !== ':memory:') keepSpace(sqlite);
+  // SQLite syncs what is in its files; that they are there is ours.
+  if (path !== ':memory:') await syncPath(dirname(path));
   return { db, close, [Symbol.asyncDispose]: close };
 }
 

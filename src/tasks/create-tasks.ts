@@ -26,7 +26,7 @@ export function createTasks(app: App, clock: Clock, tickMs = 250): Tasks {
   const { context } = app;
   const tasks = [
     maximumDuration(context),
-    suspendedDuration(context, clock.now()),
+    suspendedDuration(context, clock.steady()),
     idleSignals(context),
     idleSuspend(context),
     reconciler(context),

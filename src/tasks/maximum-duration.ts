@@ -6,7 +6,7 @@ import type { Task } from './task.ts';
 export const maximumDuration = (app: AppContext): Task => ({
   name: 'maximum-duration',
   async run() {
-    const nowMs = app.clock.now();
+    const nowMs = app.clock.steady();
     const over = app.index
       .all()
       .filter(({ row }) => row.wish !== 'TERMINATED' && nowMs - row.startedAtMs >= row.maximumDurationSeconds * 1000);

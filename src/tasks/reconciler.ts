@@ -11,8 +11,8 @@ export function reconciler(app: AppContext): Task {
   return {
     name: 'reconciler',
     async run() {
-      if (app.draining || app.clock.now() < nextAtMs) return 0;
-      nextAtMs = app.clock.now() + pauseMs;
+      if (app.draining || app.clock.elapsed() < nextAtMs) return 0;
+      nextAtMs = app.clock.elapsed() + pauseMs;
       const { differences, corrected } = await reconcile(app, before);
       before = differences;
       return corrected;

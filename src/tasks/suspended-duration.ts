@@ -18,7 +18,7 @@ function endsAtMs({ row }: LiveMicrovm, startedAtMs: number): number | undefined
 export const suspendedDuration = (app: AppContext, startedAtMs: number): Task => ({
   name: 'suspended-duration',
   async run() {
-    const nowMs = app.clock.now();
+    const nowMs = app.clock.steady();
     const over = app.index.all().filter((vm) => (endsAtMs(vm, startedAtMs) ?? Infinity) <= nowMs);
     for (const vm of over) {
       await requestEnd(app, vm, `Suspended for ${vm.row.suspendedSeconds} s (suspendedDurationSeconds).`);

@@ -6,7 +6,7 @@ import type { Task } from './task.ts';
 export const unsettled = (app: AppContext): Task => ({
   name: 'unsettled',
   async run() {
-    const nowMs = app.clock.now();
+    const nowMs = app.clock.elapsed();
     const open = app.index.all().filter((vm) => !vm.worker && vm.retryAtMs <= nowMs && nextAct(vm) !== undefined);
     for (const vm of open) void converge(app, vm);
     return open.length;

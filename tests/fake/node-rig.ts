@@ -6,6 +6,7 @@ import { fakeBuilder } from '../../src/build/fake-builder.ts';
 import type { NodeClient } from '../../src/contract/node-api.ts';
 import type { Log } from '../../src/lib/log.ts';
 import { ManualClock } from '../../src/lib/manual-clock.ts';
+import type { SlotPool } from '../../src/net/slot.ts';
 import { Admission, type AdmissionParts } from '../../src/node/admission/admission.ts';
 import { nodeLayout } from '../../src/node/layout.ts';
 import { createLocalNode } from '../../src/node/local-node.ts';
@@ -24,6 +25,12 @@ export interface FakeHost {
   launch(name: string, account?: string): Promise<unknown>;
   build(changes?: Parameters<typeof buildOrder>[1]): Promise<string>;
   restart(): Promise<void>;
+  /** The server is killed: whatever it was in the middle of stays as it is. The next one is there when this resolves, but may still be recovering. */
+  crash(): Promise<void>;
+  /** While set, the next server's adoptions wait for it. */
+  holdAdoption: Promise<void> | undefined;
+  /** The server ends, and the next one is there. Resolves with how many MicroVMs ran on meanwhile. */
+  leave(): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -35,7 +42,11 @@ export async function closeHosts(): Promise<void> {
 }
 
 /** With an image of 512 MiB; the fake driver's snapshots are so small that their shared memory is 1 MiB. */
-export async function hostWith(parts: Partial<AdmissionParts> = {}, restoreMs = 0): Promise<FakeHost> {
+export async function hostWith(
+  parts: Partial<AdmissionParts> = {},
+  restoreMs = 0,
+  slots?: () => SlotPool,
+): Promise<FakeHost> {
   const directory = await mkdtemp(join(tmpdir(), 'waterbear-admission-'));
   const archive = join(directory, 'app.zip');
   await writeFile(archive, zipOf([{ name: 'Dockerfile', data: 'FROM scratch\nCMD ["x"]\n' }]));
@@ -46,13 +57,18 @@ export async function hostWith(parts: Partial<AdmissionParts> = {}, restoreMs = 
   const log: Log = { debug: note, info: note, warn: note, error: note } as unknown as Log;
   const make = async () => {
     const driver = createFakeDriver({ clock, latencyMs: { restore: restoreMs } });
+    const adopt = driver.adopt.bind(driver);
+    driver.adopt = async (order) => {
+      await host?.holdAdoption;
+      return adopt(order);
+    };
     const defaults = { memoryMib: 2000, parallelLaunches: 2, maxRunning: 256, cpuBurst: 4 };
     const admission = new Admission({ ...defaults, clock, disk: async () => disk, ...parts });
     const layout = nodeLayout(directory, 'adm0', join(directory, 'run'));
     const readiness = { graceMs: 200, intervalMs: 5 };
     const shared = {
       builder: fakeBuilder,
-      slots: undefined,
+      slots: slots?.(),
       runStepsOnline: false,
       confinesEgress: true,
       readiness,
@@ -60,9 +76,10 @@ export async function hostWith(parts: Partial<AdmissionParts> = {}, restoreMs = 
     };
     return { driver, node: await createLocalNode({ ...shared, layout, driver, admission, clock }) };
   };
+  let host: FakeHost | undefined;
   let current = await make();
-  const host: FakeHost = {
-    ...{ directory, clock, disk, logged, buildId: '' },
+  const made: FakeHost = {
+    ...{ directory, clock, disk, logged, buildId: '', holdAdoption: undefined },
     get node() {
       return current.node;
     },
@@ -70,7 +87,7 @@ export async function hostWith(parts: Partial<AdmissionParts> = {}, restoreMs = 
       return current.driver;
     },
     launch: (name, account) =>
-      current.node.launch({ microvmId: `microvm-${name}`, buildId: host.buildId, ...(account ? { account } : {}) }),
+      current.node.launch({ microvmId: `microvm-${name}`, buildId: made.buildId, ...(account ? { account } : {}) }),
     async build(changes = {}) {
       const order = buildOrder(archive, changes);
       await current.node.build(order, () => {});
@@ -80,14 +97,24 @@ export async function hostWith(parts: Partial<AdmissionParts> = {}, restoreMs = 
       await current.node.close();
       current = await make();
     },
+    async crash() {
+      await current.driver.crash();
+      current = await make();
+    },
+    async leave() {
+      const left = await current.node.leave();
+      current = await make();
+      return left;
+    },
     async close() {
       await current.node.close();
       await rm(directory, { recursive: true, force: true });
     },
   };
-  open.push(host);
-  host.buildId = await host.build();
-  return host;
+  host = made;
+  open.push(made);
+  made.buildId = await made.build();
+  return made;
 }
 
 export const committed = (host: FakeHost): number => host.node.info().capacity.committedMib;

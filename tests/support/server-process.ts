@@ -21,10 +21,15 @@ export interface ServerProcess {
 }
 
 /** On real VMs; Dockerfiles are built on the host. Resolves when it serves, rejects when it ends before. */
-export async function startServerProcess(data: string, ...more: string[]): Promise<ServerProcess> {
+export function startServerProcess(data: string, ...more: string[]): Promise<ServerProcess> {
+  return startServerIn(process.env, data, ...more);
+}
+
+/** In another environment, e.g. one that makes its disk fail (faulty-server.ts). */
+export async function startServerIn(env: NodeJS.ProcessEnv, data: string, ...more: string[]): Promise<ServerProcess> {
   const ports = ['--api-port', '0', '--gateway-port', '0'];
   const args = ['serve', '--data', data, ...ports, '--accel', 'tcg', '--build-isolation', 'host', ...more];
-  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], env });
   await Promise.race([
     once(child, 'message'),
     once(child, 'exit').then(([code]) => {

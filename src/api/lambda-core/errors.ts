@@ -18,6 +18,7 @@ const modelled: Partial<Record<FaultCode, Modelled>> = {
 /** Undefined where this API has the words of all others: who may not, may not. */
 export function coreErrorAnswer(error: unknown, requestId: string): Answer | undefined {
   if (error instanceof SerializationError || isFault(error, 'access_denied')) return undefined;
+  if (isFault(error, 'disk_full')) return answerOf('ServiceException', 'Service', error.message);
   const name = isFault(error) ? modelled[error.code] : undefined;
   if (name === undefined || !isFault(error)) return answerOf('ServiceException', 'Service', failureText(requestId));
   return answerOf(name, 'User', error.message, error);

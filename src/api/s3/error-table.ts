@@ -13,6 +13,8 @@ const statuses = {
   EntityTooSmall: 400,
   IllegalLocationConstraintException: 400,
   IncompleteBody: 400,
+  // AWS has no word for it, since its disks have no end. 507 is not tried again by SDKs, which would not help.
+  InsufficientStorage: 507,
   InternalError: 500,
   InvalidAccessKeyId: 403,
   InvalidArgument: 400,
@@ -70,6 +72,7 @@ const byKind: Record<string, S3ErrorCode> = {
 const byCode: Partial<Record<Fault['code'], S3ErrorCode>> = {
   access_denied: 'AccessDenied',
   conflict: 'OperationAborted',
+  disk_full: 'InsufficientStorage',
   invalid_input: 'InvalidArgument',
   too_large: 'EntityTooLarge',
 };

@@ -11,11 +11,11 @@ export function cachedKeys(lookup: KeyLookup, clock: Clock, ttlMs = defaultTtlMs
   const known = new Map<string, { key: AccessKey; untilMs: number }>();
   return (accessKeyId) => {
     const kept = known.get(accessKeyId);
-    if (kept && clock.now() < kept.untilMs) return kept.key;
+    if (kept && clock.elapsed() < kept.untilMs) return kept.key;
     known.delete(accessKeyId);
     return Promise.resolve(lookup(accessKeyId)).then((key) => {
       if (known.size >= maxKeys) known.clear();
-      if (key) known.set(accessKeyId, { key, untilMs: clock.now() + ttlMs });
+      if (key) known.set(accessKeyId, { key, untilMs: clock.elapsed() + ttlMs });
       return key;
     });
   };

@@ -36,6 +36,14 @@ function server(out: Exposition, { node, index, settings }: AppContext): void {
   out.family('gauge', 'launches_waiting', 'Launches and wakes that wait for room or their turn.', [
     [{}, capacity.waiting],
   ]);
+  const leftovers = node.leftovers().length;
+  out.family('gauge', 'leftovers', 'What could not be removed from the host so far; the log says what.', [
+    [{}, leftovers],
+  ]);
+  const recovering = index.all().filter(({ isRecovering }) => isRecovering).length;
+  out.family('gauge', 'microvms_recovering', 'MicroVMs that are being taken over from an earlier server.', [
+    [{}, recovering],
+  ]);
   const states = new Map<string, number>();
   for (const { row } of index.all()) states.set(row.state, (states.get(row.state) ?? 0) + 1);
   out.family(

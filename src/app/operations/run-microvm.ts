@@ -148,7 +148,7 @@ async function newRow(
     egressConnectors: toJson(connectors.egress),
     logging: input.logging === undefined ? null : toJson(input.logging),
     runHookPayload: input.runHookPayload ?? null,
-    startedAtMs: app.clock.now(),
+    startedAtMs: app.clock.steady(),
     launchedAtMs: null,
     suspendedAtMs: null,
     suspendCause: null,

@@ -95,7 +95,7 @@ export class SupervisedThread {
     const taken = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
     const workerData: ThreadSetUp = { ...setUp(), index, taken };
     const worker = new Worker(new URL('./thread.ts', import.meta.url), { name: `gateway ${index}`, workerData });
-    const startedAtMs = clock.now();
+    const startedAtMs = clock.elapsed();
     const life: Life = { worker, startedAtMs, ready: false, sent: 0, taken: new Int32Array(taken), error: undefined };
     this.#life = life;
     worker.on('message', (message: FromThread) => this.#hear(life, message));
@@ -178,7 +178,7 @@ export class SupervisedThread {
       const what = `A thread of the gateway could not start: ${describe(error)}`;
       this.#giveUp(new Fault('internal', { what }, error));
     }
-    this.#deaths = clock.now() - life.startedAtMs >= steadyMs ? 0 : this.#deaths + 1;
+    this.#deaths = clock.elapsed() - life.startedAtMs >= steadyMs ? 0 : this.#deaths + 1;
     const pauseMs = this.#deaths <= 1 ? 0 : Math.min(longestPauseMs, 50 * 2 ** this.#deaths);
     this.#pause = clock.after(pauseMs, () => this.#start());
   }

@@ -25,7 +25,7 @@ export class Allowance {
 
   /** Whether `slot` may ask now. Each true is followed by one `leave`. */
   enter(slot: number): boolean {
-    const now = this.#clock.now();
+    const now = this.#clock.elapsed();
     const account = this.#accounts.get(slot) ?? { open: 0, left: questionsBurst, at: now };
     this.#accounts.set(slot, account);
     const earned = (Math.max(0, now - account.at) / 1000) * questionsPerSecond;

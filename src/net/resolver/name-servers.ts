@@ -38,9 +38,9 @@ export class NameServers implements NameServerList {
   }
 
   async list(): Promise<readonly NameServer[]> {
-    const age = this.#clock.now() - this.#lookedAt;
-    if (this.#known && age >= 0 && age < checkMs) return this.#known.servers;
-    this.#lookedAt = this.#clock.now();
+    const age = this.#clock.elapsed() - this.#lookedAt;
+    if (this.#known && age < checkMs) return this.#known.servers;
+    this.#lookedAt = this.#clock.elapsed();
     const { mtimeMs, ino, size } = await stat(this.#file).catch(() => ({ mtimeMs: 0, ino: 0, size: 0 }));
     const stamp = `${mtimeMs} ${ino} ${size}`;
     if (this.#known?.stamp !== stamp) {

@@ -33,7 +33,7 @@ export async function groupsIn(directory: string): Promise<string[]> {
 
 /** Removes a group. The processes in it may still be on their way out. Rejects with `deadline_exceeded`. */
 export async function removeGroup(directory: string): Promise<void> {
-  const end = Date.now() + removeDeadlineMs;
+  const end = performance.now() + removeDeadlineMs;
   for (;;) {
     try {
       return await rmdir(directory);
@@ -41,7 +41,8 @@ export async function removeGroup(directory: string): Promise<void> {
       if (errorCode(error) === 'ENOENT') return;
       if (errorCode(error) !== 'EBUSY') throw error;
     }
-    if (Date.now() > end) throw new Fault('deadline_exceeded', { what: `Emptying ${directory}`, ms: removeDeadlineMs });
+    if (performance.now() > end)
+      throw new Fault('deadline_exceeded', { what: `Emptying ${directory}`, ms: removeDeadlineMs });
     await pause(retryMs);
   }
 }

@@ -1,7 +1,8 @@
 // Stand-ins for the disk layers of a real VM: one small file for each time it ran, so that whoever owns the directory has something to
 // count, merge and clean up.
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createFile, makeDirectory, remove } from '../../lib/durable-file.ts';
 import { Fault } from '../../lib/errors.ts';
 import type { CompactOrder } from '../driver.ts';
 import { readSnapshot, writeSnapshot } from './snapshot-files.ts';
@@ -9,9 +10,10 @@ import { readSnapshot, writeSnapshot } from './snapshot-files.ts';
 const layerName = /^layer-(\d{1,9})\.fake$/;
 
 export async function addLayer(disks: string): Promise<void> {
-  await mkdir(disks, { recursive: true, mode: 0o700 });
+  await makeDirectory(disks);
   const next = Math.max(0, ...(await layers(disks))) + 1;
-  await writeFile(path(disks, next), 'disk layer\n', { mode: 0o600 });
+  const file = await createFile(path(disks, next));
+  await file.append([Buffer.from('disk layer\n')]).finally(() => file.close());
 }
 
 /** Keeps the newest layer only, once the new snapshot is durable. */
@@ -23,9 +25,7 @@ export async function compactLayers({ image, snapshot, disks, target, from, sign
   if (signal.aborted) throw new Fault('aborted', { what: 'Merging disk layers' });
   await writeSnapshot(target, content, id);
   const newest = Math.max(...present);
-  await Promise.all(
-    present.filter((layer) => layer !== newest).map((layer) => rm(path(disks, layer), { force: true })),
-  );
+  await Promise.all(present.filter((layer) => layer !== newest).map((layer) => remove(path(disks, layer))));
   return true;
 }
 

@@ -1,9 +1,9 @@
 // A fake snapshot on disk keeps the rules of a real one: a state file with its checksum, a manifest written last, all or nothing.
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
-import { syncPath, writeDurably } from '../../lib/durable-file.ts';
+import { freshDirectory, moveIntoPlace, remove, writeDurably } from '../../lib/durable-file.ts';
 import { Fault } from '../../lib/errors.ts';
 import { type AppState, appStateSchema } from './app-state.ts';
 
@@ -42,16 +42,14 @@ export function writeImage(directory: string, content: Content): Promise<number>
 /** Makes `directory`, or nothing. Returns its bytes. */
 export async function writeSnapshot(directory: string, content: Content, base: string): Promise<number> {
   const aside = join(dirname(directory), `.${basename(directory)}.new`);
-  await rm(aside, { recursive: true, force: true });
   try {
-    await mkdir(aside, { mode: 0o700 });
+    await freshDirectory(aside);
     const stateBytes = await write(aside, 'microvm', content, base);
     const manifest = await stat(join(aside, manifestName));
-    await rename(aside, directory);
-    await syncPath(dirname(directory));
+    await moveIntoPlace(aside, directory);
     return stateBytes + manifest.size;
   } catch (error) {
-    await rm(aside, { recursive: true, force: true });
+    await remove(aside).catch(() => {});
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 // The disk of a VM: a chain of copy-on-write layers, lowest first. Root disk ← what initialization wrote ← one layer per waking time.
-import { constants } from 'node:fs';
-import { chmod, copyFile, rm, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { copyUnsynced, reclaim, remove } from '../../lib/durable-file.ts';
 import { run } from '../../lib/process.ts';
 
 export const imageLayers = { root: 'root.qcow2', init: 'init.qcow2', empty: 'empty.qcow2' } as const;
@@ -19,7 +19,7 @@ export async function createImageLayers(rawDisk: string, image: string): Promise
     await run('qemu-img', ['create', '-q', '-f', 'qcow2', join(image, name), size]);
   }
   // Ours alone from the start, whatever the umask.
-  for (const name of Object.values(imageLayers)) await chmod(join(image, name), 0o600);
+  for (const name of Object.values(imageLayers)) await reclaim(join(image, name));
 }
 
 /** An empty layer in `directory` above a raw disk that stays as it is. Resolves with its path. */
@@ -39,7 +39,7 @@ export const nextLayerName = (existing: readonly string[]): string => {
 /** A new, empty layer in `disks`; an unreferenced one of the same name, left by a crash, is replaced. */
 export async function createLayer(image: string, disks: string, name: string): Promise<string> {
   const path = join(disks, name);
-  await rm(path, { force: true });
-  await copyFile(join(image, imageLayers.empty), path, constants.COPYFILE_FICLONE);
+  await remove(path);
+  await copyUnsynced(join(image, imageLayers.empty), path);
   return path;
 }

@@ -1,8 +1,8 @@
 // A snapshot is one unit: its files, and a manifest that is written last and says what they are and what can load them.
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { sha256File, syncPath } from '../../lib/durable-file.ts';
+import { sha256File, syncPath, writeNew } from '../../lib/durable-file.ts';
 import { Fault } from '../../lib/errors.ts';
 
 export const manifestName = 'manifest.json';
@@ -59,11 +59,7 @@ export async function recordFile(directory: string, name: string, known?: { sha2
  */
 export async function writeManifest(directory: string, manifest: Omit<Manifest, 'format'>): Promise<void> {
   const path = join(directory, manifestName);
-  await writeFile(path, JSON.stringify({ format: formatNumber, ...manifest }, null, 1), {
-    flag: 'wx',
-    mode: 0o600,
-    flush: true,
-  });
+  await writeNew(path, JSON.stringify({ format: formatNumber, ...manifest }, null, 1));
   await syncPath(directory);
 }
 

@@ -1,8 +1,8 @@
 // A VM that woke often has many disk layers. While it sleeps they become one: into a new file, never in place, so that the snapshot
 // stays good until the new one is whole, and a wake can stop the work at any time.
-import { copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { syncPath } from '../../lib/durable-file.ts';
+import { copyUnsynced, freshDirectory, moveIntoPlace, remove, syncPath } from '../../lib/durable-file.ts';
 import { run } from '../../lib/process.ts';
 import type { CompactOrder } from '../driver.ts';
 import { imageLayers, nextLayerName } from './disk-layers.ts';
@@ -30,13 +30,12 @@ export async function mergeLayers(order: CompactOrder): Promise<boolean> {
     await mergeInto(order, names, merged);
     await commit(order, manifest, merged, aside);
   } catch (error) {
-    await rm(join(order.disks, merged), { force: true });
-    await rm(aside, { recursive: true, force: true });
+    for (const path of [join(order.disks, merged), aside]) await remove(path).catch(() => {});
     throw error;
   }
   // The new snapshot stands: what cannot be removed now is only space, and goes with the next merge.
   const obsolete = (await readdir(order.disks).catch(() => [])).filter((name) => name !== merged);
-  for (const name of obsolete) await rm(join(order.disks, name), { force: true }).catch(() => {});
+  for (const name of obsolete) await remove(join(order.disks, name)).catch(() => {});
   return true;
 }
 
@@ -44,25 +43,24 @@ async function mergeInto(order: CompactOrder, names: string[], merged: string): 
   const [lowest, ...upper] = names.map((name) => join(order.disks, name));
   const target = join(order.disks, merged);
   const below = [imageLayers.root, imageLayers.init].map((name) => join(order.image, name));
-  if (lowest) await copyFile(lowest, target);
+  if (lowest) await copyUnsynced(lowest, target);
   for (const path of upper) {
     // `-d`: the layer itself is left as it is.
     const args = ['commit', '-q', '-d', chainName([...below, target, path])];
     await run('qemu-img', args, { timeoutMs: mergeDeadlineMs, signal: order.signal });
   }
   await syncPath(target);
+  await syncPath(order.disks);
 }
 
 async function commit(order: CompactOrder, manifest: Manifest, merged: string, aside: string): Promise<void> {
-  await rm(aside, { recursive: true, force: true });
-  await mkdir(aside, { mode: 0o700 });
+  await freshDirectory(aside);
   for (const file of manifest.files) {
-    await copyFile(join(order.snapshot, file.name), join(aside, file.name));
+    await copyUnsynced(join(order.snapshot, file.name), join(aside, file.name));
     await syncPath(join(aside, file.name));
   }
   const { format: _, ...rest } = manifest;
   await writeManifest(aside, { ...rest, layers: [await recordFile(order.disks, merged)] });
   order.signal.throwIfAborted();
-  await rename(aside, order.target);
-  await syncPath(dirname(order.target));
+  await moveIntoPlace(aside, order.target);
 }

@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
+import { createFile } from '../../lib/durable-file.ts';
 import { Fault } from '../../lib/errors.ts';
 import { giveSlab, slabBytes, takeSlab } from './slabs.ts';
 
@@ -39,11 +40,14 @@ export async function writePageRuns(
   totalPages: number,
   runs: AsyncIterable<PageRun[]>,
 ): Promise<PageRunFile> {
-  const file = await open(path, 'wx', 0o600);
+  const file = await createFile(path);
   try {
     const hash = createHash('sha256');
-    const sink = { file, hash, offset: 0 };
-    await append(sink, [header(totalPages)]);
+    const append = async (parts: Buffer[]): Promise<void> => {
+      for (const part of parts) hash.update(part);
+      await file.append(parts);
+    };
+    await append([header(totalPages)]);
     const entries: Buffer[] = [];
     let pages = 0;
     for await (const batch of runs) {
@@ -51,33 +55,13 @@ export async function writePageRuns(
         entries.push(entry(run));
         pages += run.data.length / pageBytes;
       }
-      await append(
-        sink,
-        batch.map((run) => run.data),
-      );
+      await append(batch.map((run) => run.data));
     }
     const table = Buffer.concat(entries);
-    await append(sink, [table, trailer(entries.length, table, sink.offset)]);
-    return { bytes: sink.offset, sha256: hash.digest('hex'), pages };
+    await append([table, trailer(entries.length, table, file.bytes)]);
+    return { bytes: file.bytes, sha256: hash.digest('hex'), pages };
   } finally {
     await file.close();
-  }
-}
-
-async function append(
-  sink: { file: FileHandle; hash: ReturnType<typeof createHash>; offset: number },
-  parts: Buffer[],
-) {
-  const filled = parts.filter((part) => part.length > 0);
-  for (const part of filled) sink.hash.update(part);
-  // writev takes at most IOV_MAX (1,024) parts.
-  for (let i = 0; i < filled.length; i += 512) {
-    const slice = filled.slice(i, i + 512);
-    const wanted = slice.reduce((sum, part) => sum + part.length, 0);
-    const { bytesWritten } = await sink.file.writev(slice, sink.offset);
-    if (bytesWritten !== wanted)
-      throw new Fault('internal', { what: 'The disk took only a part of a snapshot write.' });
-    sink.offset += wanted;
   }
 }
 

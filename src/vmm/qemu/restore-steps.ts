@@ -1,9 +1,9 @@
 // The steps from an image, or a sleeping VM's snapshot, to a VM that runs. Their order matters and is the driver's.
 import { randomBytes } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
 import { within } from '../../lib/deadline.ts';
+import { makeDirectory } from '../../lib/durable-file.ts';
 import { Fault } from '../../lib/errors.ts';
 import type { Stopwatch } from '../../lib/stopwatch.ts';
 import type { RestoreOrder } from '../driver.ts';
@@ -71,7 +71,7 @@ export async function startVerified(
 /** The chain of a VM about to run: the sleeping layers stay as they are, a new one on top takes what it writes. */
 export async function addLayer(image: LoadedImage, disks: string, lower: Manifest['layers']) {
   if (!image.manifest.files.some((file) => file.name === imageLayers.root)) return { layers: [], name: undefined };
-  await mkdir(disks, { recursive: true, mode: 0o700 });
+  await makeDirectory(disks);
   const name = nextLayerName(lower.map((layer) => layer.name));
   const path = await createLayer(image.directory, disks, name);
   const below = [

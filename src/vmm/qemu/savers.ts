@@ -1,9 +1,9 @@
 // What is written when a VM becomes an image, and when it falls asleep, all of it while the VM is stopped and could go on: files first, synced; the manifest
 // last; then the rename.
 import { constants } from 'node:fs';
-import { chmod, chown, mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { syncPath } from '../../lib/durable-file.ts';
+import { freshDirectory, moveIntoPlace, reclaim, remove, syncPath, writeNew } from '../../lib/durable-file.ts';
 import { Fault } from '../../lib/errors.ts';
 import type { ImageSizes } from '../driver.ts';
 import { imageLayers } from './disk-layers.ts';
@@ -27,18 +27,12 @@ const savedState = 'saved-state';
 /** Some hundred KiB are usual. */
 const maxStateBytes = 8 << 20;
 
-/** What a VM wrote belongs to nobody but us once it is part of a snapshot. */
-async function protect(path: string): Promise<void> {
-  await chown(path, process.getuid?.() ?? 0, process.getgid?.() ?? 0);
-  await chmod(path, 0o600);
-}
-
 /** Device state without memory; QEMU may write only in its scratch directory, so it is copied from there. */
 async function saveDeviceState(vmm: VmmProcess, runDirectory: string, target: string): Promise<void> {
   const seen = join(vmm.scratch, savedState);
   await rm(seen, { force: true });
   await vmm.qmp.execute('xen-save-devices-state', { filename: join(runDirectory, savedState), live: false });
-  await writeFile(target, await readUntrusted(seen), { mode: 0o600 });
+  await writeNew(target, await readUntrusted(seen));
   await rm(seen);
 }
 
@@ -85,7 +79,7 @@ export function imageSaver(parts: ImageParts): Saver & { sizes(): Omit<ImageSize
       const files: FileRecord[] = [await recordFile(directory, imageFiles.memory, written)];
       for (const name of [imageFiles.state, ...disks]) files.push(await recordFile(directory, name));
       for (const file of files) {
-        await protect(path(file.name));
+        await reclaim(path(file.name));
         await syncPath(path(file.name));
       }
       const { engine, guest, memoryMib, vcpus } = parts;
@@ -104,7 +98,7 @@ export function imageSaver(parts: ImageParts): Saver & { sizes(): Omit<ImageSize
       stopwatch.lap('files');
     },
     abandon: async () => {
-      for (const name of [manifestName, ...Object.values(imageFiles)]) await rm(path(name), { force: true });
+      for (const name of [manifestName, ...Object.values(imageFiles)]) await remove(path(name));
     },
   };
 }
@@ -127,8 +121,7 @@ export function suspendSaver(parts: SuspendParts): Saver & { bytes(): Promise<nu
   return {
     bytes: async () => (await diskUsage(directory)) + (await diskUsage(disks)),
     commit: async (vmm, stopwatch) => {
-      await rm(aside, { recursive: true, force: true });
-      await mkdir(aside, { mode: 0o700 });
+      await freshDirectory(aside);
       const { name, bytes, fd } = image.memory;
       const pages = changedPages(vmm.pid, name, bytes, fd);
       const path = (file: string): string => join(aside, file);
@@ -141,7 +134,7 @@ export function suspendSaver(parts: SuspendParts): Saver & { bytes(): Promise<nu
           await syncPath(path(imageFiles.memory));
           return recordFile(aside, imageFiles.memory, written);
         }),
-        topLayer ? protect(join(disks, topLayer)).then(() => settledFile(disks, topLayer)) : undefined,
+        topLayer ? reclaim(join(disks, topLayer)).then(() => settledFile(disks, topLayer)) : undefined,
       ]);
       // A process that the kernel is ending loses its memory bit by bit while it is read. One that answers has lost nothing.
       await vmm.qmp.execute('query-status');
@@ -158,10 +151,11 @@ export function suspendSaver(parts: SuspendParts): Saver & { bytes(): Promise<nu
         vcpus,
       } as const;
       await writeManifest(aside, { ...what, files: [state, memory], layers });
-      await putInPlace(aside, directory, topLayer ? [disks] : []);
+      if (topLayer) await syncPath(disks);
+      await moveIntoPlace(aside, directory);
       stopwatch.lap('commit');
     },
-    abandon: () => rm(aside, { recursive: true, force: true }),
+    abandon: () => remove(aside),
   };
 }
 
@@ -175,21 +169,4 @@ async function allSettled<A, B, C>(work: [Promise<A>, Promise<B>, C]): Promise<[
 async function settledFile(directory: string, name: string): Promise<FileRecord> {
   const [record] = await Promise.all([recordFile(directory, name), syncPath(join(directory, name))]);
   return record;
-}
-
-/**
- * Gives a snapshot its name, durably. Whoever starts after a crash takes the name for the deed, so a failure that comes after it takes the name
- * back; where even that fails, the snapshot counts.
- */
-async function putInPlace(aside: string, directory: string, others: string[]): Promise<void> {
-  await rename(aside, directory);
-  try {
-    await Promise.all([dirname(directory), ...others].map(syncPath));
-  } catch (error) {
-    const back = await rename(directory, aside).then(
-      () => true,
-      () => false,
-    );
-    if (back) throw error;
-  }
 }
