@@ -1,5 +1,6 @@
 #!/bin/sh
 # build.sh KERNEL_TREE OUT   Makes what every microVM boots: OUT/vmlinuz, OUT/initramfs, OUT/release; and OUT/../bin/{seal,launch,builder}.
+# Beside them lie their checksums, which the server compares before it boots a kernel, and the scrubber at all times.
 # KERNEL_TREE: a Debian linux-image-*-cloud-amd64 package, unpacked (dpkg -x). Needs go and cpio. Says nothing when nothing changed.
 set -eu
 [ $# = 2 ] || { echo "usage: $0 KERNEL_TREE OUT" >&2; exit 2; }
@@ -100,3 +101,8 @@ put "$work/launch" "$bin/launch"
 put "$work/vmlinuz" "$out/vmlinuz"
 put "$work/release" "$out/release"
 put "$work/initramfs" "$out/initramfs"
+for made in "$bin/builder seal launch" "$out/vmlinuz release initramfs"; do
+  names="${made##*/}"
+  (cd "${made%/*}" && sha256sum $names) >"$work/checksums"
+  put "$work/checksums" "${made%/*}/checksums"
+done

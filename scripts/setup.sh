@@ -79,6 +79,7 @@ unchanged() { # NAME KEY OUTPUT…
   shift 2
   for output in "$@"; do [ -e "$output" ] || return 1; done
 }
+whole() { (cd "$1" && sha256sum --quiet --check checksums >/dev/null 2>&1); }
 stamp() { printf '%s\n' "$2" >"$toolkit/stamps/$1"; }
 hash_of() { find "$@" -type f -exec sha256sum {} + | sort -k 2 | sha256sum | cut -d ' ' -f 1; }
 
@@ -236,7 +237,7 @@ build_guest() {
   title '[5/7] Guest agent    '
   key="$(hash_of guest host) $(echo "$toolkit"/kernel/boot/vmlinuz-*)"
   guest=$toolkit/guest
-  if unchanged guest "$key" "$guest/vmlinuz" "$guest/initramfs" "$guest/release" "$toolkit/bin/seal" "$toolkit/bin/launch" "$toolkit/bin/builder"; then result unchanged; return; fi
+  if unchanged guest "$key" "$guest/checksums" "$toolkit/bin/checksums" && whole "$guest" && whole "$toolkit/bin"; then result unchanged; return; fi
   # Nothing is fetched: the agent needs Go's standard library only.
   if ! long env GOCACHE="$toolkit/cache/go" GOPATH="$toolkit/cache/gopath" GOPROXY=off GOTOOLCHAIN=local \
     sh guest/build.sh "$toolkit/kernel" "$guest"; then
@@ -263,6 +264,9 @@ build_base_images() {
   result 'done: localhost/waterbear/debian:12, localhost/waterbear/python:3'
 }
 
+# For the scrubber: it is too large to be compared every time that set-up runs.
+note_builder_disk() { (cd "$builder" && sha256sum root.ext4 >checksums); }
+
 build_builder_disk() {
   title '[7/7] Builder disk   '
   key=$(hash_of scripts/base-images.ts scripts/builder-disk.ts guest/builder)
@@ -272,13 +276,20 @@ build_builder_disk() {
     say '      Images can be built on the host only: waterbear serve --build-isolation host'
     return
   fi
-  if unchanged builder "$key" "$builder/root.ext4"; then result unchanged; return; fi
+  if unchanged builder "$key" "$builder/root.ext4"; then
+    # Set-ups of before left none.
+    [ -e "$builder/checksums" ] || note_builder_disk
+    result unchanged
+    return
+  fi
+  rm -f "$builder/checksums"
   if ! long node_modules/.bin/node scripts/builder-disk.ts "$toolkit/containers" "$toolkit/bin/builder" "$builder"; then
     if log_says 'could not resolve|temporary failure|failed to fetch|unable to connect|could not connect'; then apt_failed 'the disk of builder VMs'; fi
     result failed
     log_end
     fail 'the disk of builder VMs could not be made.' "All output: $log" 'Without it, images can be built on the host: waterbear serve --build-isolation host'
   fi
+  note_builder_disk
   stamp builder "$key"
   result 'done       '
 }

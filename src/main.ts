@@ -29,6 +29,7 @@ import { requireLineFile } from './lib/line-file.ts';
 import type { Log } from './lib/log.ts';
 import { openNode } from './node/open-node.ts';
 import { openDirectoryStore } from './objects/directory-store.ts';
+import { type OpenScrubber, openScrubber } from './scrub/scrubber.ts';
 import { createAccount, findAccessKey, listAccessKeys, putAccessKey } from './store/access-keys.ts';
 import { lockDirectory } from './store/lock-directory.ts';
 import { openStore } from './store/open-store.ts';
@@ -85,7 +86,9 @@ async function start(
   const store = stack.use(await openStore(at('waterbear.db')));
   const key = await firstAccessKey(store.db, settings, clock);
   const objects = await openDirectoryStore({ dir: at('objects'), clock });
-  const node = await openNode(settings, clock, log);
+  const scrubber = await startScrubber(settings, clock, log);
+  stack.use(scrubber);
+  const node = await openNode(settings, clock, log, (directories) => scrubber.refuseDamaged(directories));
   // Whatever goes wrong here, MicroVMs that run are not ended by that.
   let left = 0;
   stack.defer(async () => {
@@ -96,7 +99,7 @@ async function start(
   const endpoints = new LateEndpoints(log);
   const limits = limitsOf(settings, availableParallelism());
   const app = createApp({
-    ...{ db: store.db, node, objects, clock, log },
+    ...{ db: store.db, node, objects, scrubber, clock, log },
     settings: await appSettings(settings, limits, at('archives')),
     mintToken: (order) => tokens.mint(order),
     tokens,
@@ -148,6 +151,13 @@ async function start(
   });
   const reopenLogs = (): void => gateway.reopenLog();
   return { apiUrl, gatewayPort, caFile, region, credentials: { accessKeyId, secretAccessKey }, reopenLogs, close };
+}
+
+/** Without VMs nothing of what set-up made is used. */
+function startScrubber(settings: ServerSettings, clock: Clock, log: Log): Promise<OpenScrubber> {
+  const { dataDirectory, toolkitDirectory, driver, scrubDays: everyDays, scrubMibPerSecond: mibPerSecond } = settings;
+  const toolkit = driver === 'qemu' ? { toolkitDirectory } : {};
+  return openScrubber({ dataDirectory, ...toolkit, everyDays, mibPerSecond, clock, log });
 }
 
 /** Resolves with the port, where there is to be one. */

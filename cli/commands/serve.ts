@@ -54,6 +54,8 @@ const schema = z.object({
   ...lifecycleOptions,
   accessLog: z.string().min(1, 'must name a file, or be - or off').default('off'),
   metricsPort: portOption.optional(),
+  scrubDays: numberOption(0, 3_650).optional(),
+  scrubMibPerSecond: numberOption(1, 100_000).optional(),
   log: choiceOption(['silent', 'error', 'warn', 'info']).default('warn'),
 });
 type ServeOptions = z.output<typeof schema>;
@@ -144,6 +146,11 @@ GET /waterbear/v1/info shows those in force.`,
       text: 'a line of JSON for every request to a MicroVM; - is standard output (default: off). SIGHUP opens it anew',
     },
     { flags: '--metrics-port <port>', text: 'serve /metrics on 127.0.0.1 without a signature (default: no)' },
+    {
+      flags: '--scrub-days <n>',
+      text: 'days between two passes that read all files and compare them with their checksums; 0: on request only (default: 7)',
+    },
+    { flags: '--scrub-mib-per-second <n>', text: 'how fast such a pass reads (default: 20)' },
     { flags: '--log <level>', text: 'silent, error, warn or info: JSON lines on standard error (default: warn)' },
   ],
   schema,
@@ -225,6 +232,7 @@ async function settingsFrom(options: ServeOptions, around: Surroundings): Promis
     lostVms: options.lostVms,
     keepVms: options.keepVms,
     ...observationFrom(options),
+    ...scrubbingFrom(options),
     ...capacityFrom(options),
     ...lifecycleFrom(options),
   });
@@ -234,6 +242,13 @@ function observationFrom({ accessLog, metricsPort }: ServeOptions): Partial<Serv
   return {
     ...(accessLog === 'off' ? {} : { accessLog: accessLog === '-' ? accessLog : resolve(accessLog) }),
     ...(metricsPort === undefined ? {} : { metricsPort }),
+  };
+}
+
+function scrubbingFrom({ scrubDays, scrubMibPerSecond }: ServeOptions): Partial<ServerSettings> {
+  return {
+    ...(scrubDays === undefined ? {} : { scrubDays }),
+    ...(scrubMibPerSecond === undefined ? {} : { scrubMibPerSecond }),
   };
 }
 

@@ -69,7 +69,7 @@ export function createApp(dependencies: AppDependencies): App {
     connectors: new Background('connector.changes', dependencies, () => finishConnectors(context)),
     tidying: new Background('garbage', dependencies, () => tidy(context)),
     garbage: new GarbageWatch(),
-    startedAtMs: dependencies.clock.now(),
+    startedAtMs: dependencies.clock.steady(),
     watchers: [],
     closing: closing.signal,
     draining: false,

@@ -22,6 +22,7 @@ import {
   revokeTokens,
   rotateTokenKeys,
 } from './revoke-tokens.ts';
+import { type DamageFacts, damageFacts, type ScrubFacts, scrubFacts, startScrub } from './scrubbing.ts';
 import type { Caller } from './settings.ts';
 import { type Signal, signalTimes } from './signal-times.ts';
 
@@ -52,6 +53,8 @@ export interface MicrovmFacts extends Omit<MicrovmReport, 'fromSnapshot'> {
   leasedUntil: string | null;
   /** Since the server's start. */
   traffic: MicrovmTraffic;
+  /** Files that it needs to wake and that are damaged, its image's among them; absent when there are none. */
+  damage?: DamageFacts[];
 }
 
 export interface Extension {
@@ -70,6 +73,10 @@ export interface Extension {
   revokeTokens(caller: Caller, order: RevokeOrder): Promise<Revoked>;
   /** For the server's own account. */
   rotateTokenKeys(caller: Caller): Promise<void>;
+  /** For the server's own account. */
+  scrub(caller: Caller): ScrubFacts;
+  /** As `startScrub`; for the server's own account. */
+  startScrub(caller: Caller, mibPerSecond?: number): ScrubFacts;
 }
 
 export function createExtension(app: AppContext): Extension {
@@ -89,6 +96,7 @@ export function createExtension(app: AppContext): Extension {
     },
     async microvm(caller, microvmId) {
       const row = await requireMicrovm(app, caller, microvmId);
+      const damage = app.scrubber.damageOf({ microvmId, buildId: row.buildId });
       const statistics =
         row.state === 'RUNNING' ? await app.node.statistics(microvmId).catch(() => undefined) : undefined;
       const { fromSnapshot: _, ...report } = readReport(row);
@@ -98,6 +106,7 @@ export function createExtension(app: AppContext): Extension {
         ...lastSeen(app, row),
         leasedUntil: leaseEnd(row.leaseUntilMs, app.clock.steady()),
         traffic: trafficOf(app, microvmId, await app.traffic()),
+        ...(damage.length === 0 ? {} : { damage: damage.map(damageFacts) }),
       };
     },
     lease: (caller, microvmId, seconds) => leaseMicrovm(app, caller, microvmId, seconds),
@@ -124,6 +133,8 @@ export function createExtension(app: AppContext): Extension {
     },
     revokeTokens: (caller, order) => revokeTokens(app, caller, order),
     rotateTokenKeys: (caller) => rotateTokenKeys(app, caller),
+    scrub: (caller) => scrubFacts(app, caller),
+    startScrub: (caller, mibPerSecond) => startScrub(app, caller, mibPerSecond),
   };
 }
 

@@ -1,5 +1,6 @@
 // What the app room is told from outside: limits, names and the functions it cannot have itself.
 
+import type { Scrubber } from '../contract/integrity.ts';
 import type { Lifecycle } from '../contract/lifecycle.ts';
 import type { Limits } from '../contract/limits.ts';
 import type { NodeClient } from '../contract/node-api.ts';
@@ -38,6 +39,7 @@ export interface AppDependencies {
   settings: AppSettings;
   mintToken(order: TokenOrder): Promise<string>;
   tokens: TokenRevoker;
+  scrubber: Scrubber;
   /** What the gateway has counted so far. */
   traffic(): Promise<Traffic>;
   /** Called before a MicroVM is written down, where its endpoint has to be opened first. */

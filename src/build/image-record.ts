@@ -5,6 +5,7 @@ import { z } from 'zod';
 import type { BuildOrder } from '../contract/node-api.ts';
 import { writeDurably } from '../lib/durable-file.ts';
 import { Fault } from '../lib/errors.ts';
+import { openSealed, sealJson } from '../lib/sealed-json.ts';
 
 const seconds = z.number().int().positive().optional();
 const mib = z.number().int().positive();
@@ -44,7 +45,7 @@ export async function writeImageRecord(
     ...{ format: 1, buildId, imageArn, imageVersion, hooks },
     ...{ baselineMib, memoryMib, vcpus, diskMib, memorySnapshotBytes },
   };
-  await writeDurably(join(directory, name), JSON.stringify(record));
+  await writeDurably(join(directory, name), sealJson(record));
 }
 
 /** Rejects with `not_found` when there is no such image, `snapshot_corrupt` when its record cannot be read. */
@@ -54,7 +55,7 @@ export async function readImageRecord(directory: string): Promise<ImageRecord> {
     throw new Fault('not_found', { what: `This host has no image ${basename(directory)}.`, kind: 'image' }, cause);
   });
   try {
-    return schema.parse(JSON.parse(text));
+    return schema.parse(JSON.parse(openSealed(text)));
   } catch (cause) {
     throw new Fault('snapshot_corrupt', { file, why: 'it is not an image record of format 1' }, cause);
   }

@@ -88,6 +88,10 @@ const schema = z
     accessLog: z.union([z.literal('-'), absolutePath]).optional(),
     /** Port on 127.0.0.1 that serves metrics without a signature. None without it; 0 picks a free one. */
     metricsPort: port.optional(),
+    /** Days between two passes of the scrubber, which reads everything that is kept; 0: on request only. */
+    scrubDays: z.number().int().min(0).max(3_650).default(7),
+    /** How fast it reads. */
+    scrubMibPerSecond: z.number().int().min(1).max(100_000).default(20),
     /** For how long a MicroVM may sleep, whatever its own policy says. Milliseconds, as all of these. */
     keepSuspendedMs: duration('forever').default('forever'),
     /** Newest versions of each image that stay although no MicroVM uses them. */

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { Fault } from '../lib/errors.ts';
 import { readSmallFile } from '../lib/read-file.ts';
+import { openSealed } from '../lib/sealed-json.ts';
 
 /** A thousand keys and many thousand revocations. */
 const maxFileBytes = 64 << 20;
@@ -47,7 +48,7 @@ export async function loadKeyRing(path: string): Promise<KeyRingContent | undefi
   const text = await readSmallFile(path, maxFileBytes);
   if (text === undefined) return undefined;
   try {
-    return z.union([ringSchema, firstSchema]).parse(JSON.parse(text));
+    return z.union([ringSchema, firstSchema]).parse(JSON.parse(openSealed(text)));
   } catch (cause) {
     const what = `The token keys in ${path} cannot be read. Restore the file, or remove it: every token that is out then becomes invalid.`;
     throw new Fault('invalid_input', { what }, cause);

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ManualClock } from '../lib/manual-clock.ts';
+import { openSealed } from '../lib/sealed-json.ts';
 import { type KeyRing, type KeyRingOptions, openKeyRing } from './key-ring.ts';
 import { createTokenReader, createTokens } from './token.ts';
 import { HeldTrust } from './token-trust.ts';
@@ -53,7 +54,7 @@ async function passUntil(what: () => boolean): Promise<void> {
   }
 }
 
-const keysIn = async (): Promise<unknown[]> => JSON.parse(await readFile(path, 'utf8')).keys;
+const keysIn = async (): Promise<unknown[]> => JSON.parse(openSealed(await readFile(path, 'utf8'))).keys;
 
 test('the key file is private, and damage is an error that names it', async () => {
   await open();

@@ -5,6 +5,7 @@ import type { Clock, Timer } from '../lib/clock.ts';
 import { makeDirectory, writeDurably } from '../lib/durable-file.ts';
 import { describe, Fault } from '../lib/errors.ts';
 import { type Log, silentLog } from '../lib/log.ts';
+import { sealJson } from '../lib/sealed-json.ts';
 import { type KeyRingContent, loadKeyRing, type RingKey, unrevoked } from './key-ring-file.ts';
 import { HeldTrust, type TokenKey, type TokenTrust, type TrustSnapshot, trustIn } from './token-trust.ts';
 
@@ -176,7 +177,7 @@ export async function openKeyRing(path: string, clock: Clock, options: KeyRingOp
 
 async function write(path: string, content: KeyRingContent): Promise<void> {
   await makeDirectory(dirname(path));
-  await writeDurably(path, JSON.stringify(content));
+  await writeDurably(path, sealJson(content));
 }
 
 const makeKey = (nowMs: number): RingKey => ({

@@ -7,7 +7,11 @@ type Facts = Readonly<Record<string, string | number | boolean | undefined>>;
 const messages = {
   aborted: (f: Facts) => `${f.what} was cancelled.`,
   access_denied: (f: Facts) => `${f.what}`,
+  backup_damaged: (f: Facts) =>
+    `The backup's file ${f.file} is damaged (${f.why}). Nothing was restored. Use another backup.`,
   conflict: (f: Facts) => `${f.what}`,
+  database_damaged: (f: Facts) =>
+    `The database ${f.file} is damaged (${f.why}). Nothing was changed in it. Restore a backup into a new directory: waterbear restore.`,
   disk_failed: (f: Facts) =>
     `The host's disk failed at ${f.file} (${f.why}). Look at the kernel's log; nothing that was answered before is touched.`,
   disk_full: (f: Facts) => `The host's disk is full: ${f.file} could not be written. Free space on it and try again.`,
@@ -16,6 +20,8 @@ const messages = {
   invalid_input: (f: Facts) => `${f.what}`,
   missing_right: (f: Facts) => `${f.what} needs ${f.right}. ${f.next}`,
   missing_tool: (f: Facts) => `${f.tool} was not found. Install it with: ${f.next}`,
+  newer_data: (f: Facts) =>
+    `${f.file} was written by a newer version of Waterbear (it knows ${f.found}, this one ${f.known}). Nothing was changed. Start that version, or restore a backup that was made before it.`,
   not_found: (f: Facts) => `${f.what}`,
   process_failed: (f: Facts) =>
     `${f.command} ended with ${f.signal ? `signal ${f.signal}` : `exit code ${f.exitCode}`}${f.stderr ? `: ${f.stderr}` : '.'}`,
@@ -30,6 +36,8 @@ const messages = {
   build_failed: (f: Facts) => `${f.reason}: ${f.what}`,
   hook_failed: (f: Facts) => `${f.what}`,
   guest_failed: (f: Facts) => `The guest ${f.what}.`,
+  toolkit_damaged: (f: Facts) =>
+    `The file ${f.file}, which set-up has made, is damaged (${f.why}). It was not used. Make it anew: sh scripts/setup.sh --fresh`,
   vmm_failed: (f: Facts) => `The virtual machine monitor ${f.what}.`,
   vm_gone: (f: Facts) => `MicroVM ${f.microvmId} ended: ${f.why}`,
 } as const;

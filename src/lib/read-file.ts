@@ -14,6 +14,13 @@ export async function readSmallFile(path: string, maxBytes: number): Promise<str
   }
 }
 
+/** Whether something is there, whatever it is. */
+export const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
+
 /** Whether there is no such file or directory. */
 export const isMissing = (error: unknown): boolean => hasCode(error, 'ENOENT', 'ENOTDIR');
 

@@ -1,6 +1,7 @@
 // Where one host keeps things. Everything durable is below the data directory; what describes VMs that run, and their sockets, is below the run
 // directory, which ends with the host's next boot.
 import { createHash } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export interface NodeLayout {
@@ -46,3 +47,7 @@ export const vmPaths = (layout: NodeLayout, microvmId: string) => {
     snapshot: (generation: number): string => join(directory, `sleep-${generation}`),
   };
 };
+
+/** Ids of the images or MicroVMs in `directory` that are whole: what is being made or removed has a dot in its name. */
+export const wholeNames = async (directory: string): Promise<string[]> =>
+  (await readdir(directory).catch((): string[] => [])).filter((name) => !name.includes('.')).sort();

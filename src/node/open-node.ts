@@ -12,6 +12,7 @@ import { createFakeDriver } from '../vmm/fake/fake-driver.ts';
 import { createQemuDriver } from '../vmm/qemu/qemu-driver.ts';
 import { type CapacitySettings, openAdmission } from './admission/open-admission.ts';
 import { admittedThrowaways } from './build-driver.ts';
+import { type DamageGuard, guardedDriver } from './guarded-driver.ts';
 import { instanceOf, nodeLayout } from './layout.ts';
 import { createLocalNode } from './local-node.ts';
 
@@ -43,7 +44,12 @@ const firstVmmUid = (instance: string): number =>
  * Opens the host in a time that does not depend on how many MicroVMs there are; what an earlier server left is seen to in the background. Closing it gives
  * everything back: VMs, slots, tables, memory.
  */
-export async function openNode(settings: NodeSettings, clock: Clock, log: Log): Promise<NodeClient> {
+export async function openNode(
+  settings: NodeSettings,
+  clock: Clock,
+  log: Log,
+  refuseDamaged: DamageGuard = () => {},
+): Promise<NodeClient> {
   const instance = instanceOf(settings.dataDirectory);
   const layout = nodeLayout(settings.dataDirectory, instance);
   const shared = { layout, clock, log, admission: await openAdmission(settings, clock) };
@@ -51,7 +57,7 @@ export async function openNode(settings: NodeSettings, clock: Clock, log: Log): 
     const readiness = { graceMs: 200, intervalMs: 5 };
     return createLocalNode({
       ...shared,
-      driver: createFakeDriver({ clock }),
+      driver: guardedDriver(createFakeDriver({ clock }), refuseDamaged),
       builder: fakeBuilder,
       slots: undefined,
       runStepsOnline: false,
@@ -99,7 +105,7 @@ export async function openNode(settings: NodeSettings, clock: Clock, log: Log): 
     const builder = await openBuilder({ ...where, driver: throwaways, slots, ...limits });
     const node = await createLocalNode({
       ...shared,
-      driver,
+      driver: guardedDriver(driver, refuseDamaged),
       builder,
       slots,
       runStepsOnline: egress === 'internet' && isolation === 'host',

@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { makeDirectory, remove, writeDurably } from '../lib/durable-file.ts';
+import { readSealed, sealJson } from '../lib/sealed-json.ts';
 import { newFreshness } from '../vmm/freshness.ts';
 import { type NodeLayout, vmPaths } from './layout.ts';
 
@@ -27,14 +28,14 @@ export function newRecord(microvmId: string, buildId: string, account: string, o
 export async function writeRecord(layout: NodeLayout, record: VmRecord): Promise<void> {
   const paths = vmPaths(layout, record.microvmId);
   await makeDirectory(paths.disks);
-  await writeDurably(paths.record, JSON.stringify(record));
+  await writeDurably(paths.record, sealJson(record));
 }
 
-/** Undefined when there is no readable record. */
+/** Undefined when there is no readable record. One whose checksum does not fit is better than none: the scrubber names it. */
 export async function readRecord(layout: NodeLayout, microvmId: string): Promise<VmRecord | undefined> {
   const text = await readFile(vmPaths(layout, microvmId).record, 'utf8').catch(() => '');
   try {
-    return schema.parse(JSON.parse(text));
+    return schema.parse(JSON.parse(readSealed(text).json));
   } catch {
     return undefined;
   }

@@ -6,6 +6,7 @@ import type { Clock } from '../lib/clock.ts';
 import { makeDirectory, moveIntoPlace, remove, syncPath, writeNew } from '../lib/durable-file.ts';
 import { Fault } from '../lib/errors.ts';
 import { hasCode } from '../lib/read-file.ts';
+import { sealJson } from '../lib/sealed-json.ts';
 import { bucketDir, type Layout, notFound, tmpPath } from './layout.ts';
 import { bucketRecord, readRecord } from './record.ts';
 
@@ -25,7 +26,7 @@ export class Buckets {
     try {
       await makeDirectory(join(made, 'objects'));
       const record = { format: 1, bucket, owner, createdMs: this.#clock.now() };
-      await writeNew(join(made, 'bucket.json'), JSON.stringify(record));
+      await writeNew(join(made, 'bucket.json'), sealJson(record));
       await syncPath(made);
       await moveIntoPlace(made, target);
     } catch (error) {

@@ -33,22 +33,19 @@ export async function joinParts(
   parts: readonly NamedPart[],
   path: string,
   limits: JoinLimits,
-): Promise<{ bytes: number; etag: string }> {
+): Promise<{ bytes: number; etag: string; md5: string }> {
   const chosen = await choose(uploads, target, parts, limits.minPartBytes);
   const total = chosen.reduce((sum, { record }) => sum + record.bytes, 0);
   if (total > limits.maxObjectBytes) {
     throw new Fault('too_large', { what: 'The object', limit: `${limits.maxObjectBytes} bytes` });
   }
-  try {
-    await writeStream(path, Readable.from(contents(chosen), { objectMode: false }), {
-      maxBytes: total,
-      what: 'The object',
-    });
-  } catch (error) {
+  const body = Readable.from(contents(chosen), { objectMode: false });
+  const limit = { maxBytes: total, what: 'The object' };
+  const { md5 } = await writeStream(path, body, limit).catch((error: unknown) => {
     throw isMissing(error) ? notFound('upload', 'The upload was aborted meanwhile.') : error;
-  }
+  });
   const md5s = Buffer.from(chosen.map(({ record }) => record.md5).join(''), 'hex');
-  return { bytes: total, etag: `"${createHash('md5').update(md5s).digest('hex')}-${chosen.length}"` };
+  return { bytes: total, etag: `"${createHash('md5').update(md5s).digest('hex')}-${chosen.length}"`, md5 };
 }
 
 async function choose(

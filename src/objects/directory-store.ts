@@ -78,7 +78,7 @@ class DirectoryStore implements ObjectStore {
       await this.#buckets.head(bucket);
     });
     const info = this.#info(key, { bytes, etag: `"${md5}"` }, meta);
-    await this.#files.commit(bucket, path, info);
+    await this.#files.commit(bucket, path, info, md5);
     return info;
   }
 
@@ -130,8 +130,9 @@ class DirectoryStore implements ObjectStore {
       const target = { bucket, key, uploadId };
       const meta = await this.#uploads.find(target);
       const path = tmpPath(this.#layout);
-      const info = this.#info(key, await joinParts(this.#uploads, target, parts, path, this.#limits), meta);
-      await this.#files.commit(bucket, path, info);
+      const { md5, ...content } = await joinParts(this.#uploads, target, parts, path, this.#limits);
+      const info = this.#info(key, content, meta);
+      await this.#files.commit(bucket, path, info, md5);
       await this.#uploads.remove(uploadId);
       return info;
     } finally {

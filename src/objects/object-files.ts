@@ -26,8 +26,8 @@ export class ObjectFiles {
     this.#layout = layout;
   }
 
-  /** Makes the synced file `bytesPath` the object's bytes; takes the file over in any case. */
-  async commit(bucket: string, bytesPath: string, info: ObjectInfo): Promise<void> {
+  /** Makes the synced file `bytesPath`, whose content has this MD5, the object's bytes; takes the file over in any case. */
+  async commit(bucket: string, bytesPath: string, info: ObjectInfo, md5: string): Promise<void> {
     const paths = objectPaths(this.#layout, bucket, info.key);
     const name = `${paths.hash}.${randomName()}`;
     const data = join(paths.dir, name);
@@ -41,7 +41,7 @@ export class ObjectFiles {
     await this.#change(bucket, async () => {
       // A damaged old record must not keep its object from being replaced.
       const old = await readRecord(paths.record, objectRecord).catch(() => undefined);
-      const record: ObjectRecord = { format: 1, ...info, data: name };
+      const record: ObjectRecord = { format: 1, ...info, data: name, md5 };
       await writeRecord(paths.record, objectRecord, record, { aside: tmpPath(this.#layout), data });
       this.#indexes.get(bucket)?.set(info);
       if (old) await this.#sweepable(join(paths.dir, old.data));

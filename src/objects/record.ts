@@ -4,6 +4,7 @@ import type { ObjectInfo } from '../contract/object-store.ts';
 import { remove, writeDurably } from '../lib/durable-file.ts';
 import { Fault } from '../lib/errors.ts';
 import { readSmallFile } from '../lib/read-file.ts';
+import { openSealed, sealJson } from '../lib/sealed-json.ts';
 
 const maxRecordBytes = 64 * 1024;
 const bytes = z.number().int().nonnegative();
@@ -26,6 +27,11 @@ export const objectRecord = z.object({
   metadata,
   /** File name of the bytes, in the same directory. */
   data: z.string().regex(/^[0-9a-f]{64}\.[0-9a-f]{24}$/),
+  /** Of the bytes as a whole, which the etag of an upload in parts is not; records of earlier versions have none. */
+  md5: z
+    .string()
+    .regex(/^[0-9a-f]{32}$/)
+    .optional(),
 });
 export type ObjectRecord = z.infer<typeof objectRecord>;
 
@@ -52,7 +58,7 @@ export async function readRecord<T>(path: string, schema: z.ZodType<T>): Promise
   const text = await readSmallFile(path, maxRecordBytes);
   if (text === undefined) return undefined;
   try {
-    return schema.parse(JSON.parse(text));
+    return schema.parse(JSON.parse(openSealed(text)));
   } catch (cause) {
     throw new Fault(
       'internal',
@@ -73,7 +79,7 @@ export async function writeRecord<T extends { data: string }>(
   { aside, data }: { aside: string; data: string },
 ): Promise<void> {
   try {
-    await writeDurably(path, JSON.stringify(record), { aside });
+    await writeDurably(path, sealJson(record), { aside });
   } catch (error) {
     const standing = await readRecord(path, schema).catch(() => record);
     if (standing?.data !== record.data) await remove(data).catch(() => {});

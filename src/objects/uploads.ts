@@ -6,6 +6,7 @@ import type { Clock } from '../lib/clock.ts';
 import { freshDirectory, moveIntoPlace, remove, syncPath, type Written, writeNew } from '../lib/durable-file.ts';
 import { Fault } from '../lib/errors.ts';
 import { isMissing } from '../lib/read-file.ts';
+import { sealJson } from '../lib/sealed-json.ts';
 import { type Layout, notFound, objectPaths, randomName, tmpPath, uploadDir } from './layout.ts';
 import { type PartRecord, partRecord, readRecord, type UploadRecord, uploadRecord, writeRecord } from './record.ts';
 
@@ -43,7 +44,7 @@ export class Uploads {
     const record: UploadRecord = { format: 1, ...upload, createdMs: this.#clock.now() };
     try {
       await freshDirectory(made);
-      await writeNew(join(made, 'upload.json'), JSON.stringify(record));
+      await writeNew(join(made, 'upload.json'), sealJson(record));
       await syncPath(made);
       await moveIntoPlace(made, uploadDir(this.#layout, uploadId));
     } catch (error) {

@@ -7,6 +7,7 @@ import { Kysely, SqliteDialect } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { expect, test } from 'vitest';
 import { findBuild } from './builds.ts';
+import { checkDatabaseFile } from './check-database.ts';
 import { removeEndedBefore } from './ended-microvms.ts';
 import { findIdempotency } from './idempotency.ts';
 import { changeImage, findImage, removeImage } from './images.ts';
@@ -18,6 +19,8 @@ import { listUsage } from './usage.ts';
 
 const imageArn = 'arn:aws:lambda:us-east-1:123456789012:microvm-image:demo';
 const account = '123456789012';
+
+const open = { seq: null, checksum: null };
 
 const rows = `
   insert into images values ('${imageArn}', '${account}', 'demo', 'CREATED', '1.0', null, '{}', 1, 1);
@@ -68,7 +71,8 @@ test('MicroVMs and their usage stay, tokens name builds, and images can be delet
     expect(await findIdempotency(db, { account, operation: 'RunMicrovm', token: 't' })).toBeUndefined();
     // What it used stays, and no MicroVM has two intervals at a time.
     expect(await listUsage(db, 'm1')).toMatchObject([{ kind: 'running', startMs: 6, endMs: 10 }]);
-    const open = {
+    expect(checkDatabaseFile(path).problems).toEqual([]);
+    const interval = {
       microvmId: 'm1',
       kind: 'running',
       account,
@@ -77,8 +81,16 @@ test('MicroVMs and their usage stay, tokens name builds, and images can be delet
       startMs: 1,
       endMs: null,
     } as const;
-    await db.insertInto('usageIntervals').values(open).execute();
-    await expect(db.insertInto('usageIntervals').values(open).execute()).rejects.toThrow('UNIQUE');
+    await db
+      .insertInto('usageIntervals')
+      .values({ ...interval, ...open })
+      .execute();
+    await expect(
+      db
+        .insertInto('usageIntervals')
+        .values({ ...interval, ...open })
+        .execute(),
+    ).rejects.toThrow('UNIQUE');
   } finally {
     rmSync(directory, { recursive: true });
   }

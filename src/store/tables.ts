@@ -125,6 +125,16 @@ export interface UsageIntervalRow {
   memoryMib: number;
   startMs: number;
   endMs: number | null;
+  /** Its number among all that are closed, from 1 on without a gap; null while it is open. */
+  seq: number | null;
+  /** Of the chain up to it (ledger.ts); null while it is open. */
+  checksum: string | null;
+}
+
+/** One row. */
+export interface UsageLedgerRow {
+  count: number;
+  checksum: string;
 }
 
 export interface IdempotencyRow {
@@ -171,6 +181,7 @@ export interface Tables {
   builds: BuildRow;
   microvms: MicrovmRow;
   usageIntervals: UsageIntervalRow;
+  usageLedger: UsageLedgerRow;
   idempotency: IdempotencyRow;
   networkConnectors: ConnectorRow;
   serverSecrets: ServerSecretRow;

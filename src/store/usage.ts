@@ -1,5 +1,6 @@
 // Usage intervals: opened and closed in the transaction that changes the state, so that the ledger cannot leak.
 import type { MicrovmState, UsageKind } from '../contract/states.ts';
+import { appendToLedger } from './ledger.ts';
 import type { Database, MicrovmRow, UsageIntervalRow } from './tables.ts';
 
 /**
@@ -21,26 +22,28 @@ export async function recordUsage(trx: Database, row: MicrovmRow, atMs: number):
   if (wanted === 'keep') return;
   const open = await trx
     .selectFrom('usageIntervals')
-    .select(['kind', 'startMs'])
+    .select(['kind', 'account', 'imageArn', 'memoryMib', 'startMs'])
     .where('microvmId', '=', row.microvmId)
     .where('endMs', 'is', null)
     .executeTakeFirst();
   if (open?.kind === wanted) return;
-  // A wall clock that was set back must not make an interval of negative length, nor a gap before the next.
-  const boundaryMs = Math.max(atMs, open?.startMs ?? atMs);
+  // A wall clock that was set back must not make an interval of negative length, nor a gap before the next; the first begins with the launch.
+  const boundaryMs = open ? Math.max(atMs, open.startMs) : (row.launchedAtMs ?? atMs);
+  const { microvmId, account, imageArn, memoryMib } = row;
   if (open) {
+    const { count: seq, checksum } = await appendToLedger(trx, { ...open, microvmId, endMs: boundaryMs });
     await trx
       .updateTable('usageIntervals')
-      .set({ endMs: boundaryMs })
+      .set({ endMs: boundaryMs, seq, checksum })
       .where('microvmId', '=', row.microvmId)
       .where('endMs', 'is', null)
       .execute();
   }
   if (wanted === 'nothing') return;
-  const { microvmId, account, imageArn, memoryMib } = row;
+  const interval = { microvmId, kind: wanted, account, imageArn, memoryMib, startMs: boundaryMs };
   await trx
     .insertInto('usageIntervals')
-    .values({ microvmId, account, imageArn, memoryMib, kind: wanted, startMs: boundaryMs, endMs: null })
+    .values({ ...interval, endMs: null, seq: null, checksum: null })
     .execute();
 }
 

@@ -9,6 +9,7 @@ import { idleSignals } from './idle-signals.ts';
 import { idleSuspend } from './idle-suspend.ts';
 import { maximumDuration } from './maximum-duration.ts';
 import { reconciler } from './reconciler.ts';
+import { scrub } from './scrub.ts';
 import { suspendedDuration } from './suspended-duration.ts';
 import type { Task, TaskStatus } from './task.ts';
 import { unsettled } from './unsettled.ts';
@@ -33,6 +34,7 @@ export function createTasks(app: App, clock: Clock, tickMs = 250): Tasks {
     unsettled(context),
     deletions(context),
     connectors(context),
+    scrub(context),
     garbage(context),
   ].map((task) => ({ task, status: newStatus(task.name) }));
   let timer: Timer | undefined;

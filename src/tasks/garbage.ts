@@ -8,12 +8,12 @@ const periodMs = 5 * 60_000;
 const firstMs = 60_000;
 
 export const garbage = (app: AppContext): Task => {
-  let nextMs = app.clock.now() + firstMs;
+  let nextMs = app.clock.elapsed() + firstMs;
   return {
     name: 'garbage',
     async run() {
-      if (app.clock.now() < nextMs) return 0;
-      nextMs = app.clock.now() + periodMs;
+      if (app.clock.elapsed() < nextMs) return 0;
+      nextMs = app.clock.elapsed() + periodMs;
       void app.tidying.wake();
       return 1;
     },

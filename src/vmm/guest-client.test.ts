@@ -126,6 +126,27 @@ test('unknown, early and repeated answers count for nothing', async () => {
   expect(agent.broken).toEqual([]);
 });
 
+test('a client that takes over ends the line of its predecessor and takes no answer to its questions', async () => {
+  const [host, port] = duplexPair();
+  const heard: string[] = [];
+  port.on('data', (bytes: Buffer) => heard.push(bytes.toString()));
+  const client = new GuestClient(host, undefined, 2 ** 40);
+  client.takeOver();
+  const asked = client.listening(8080);
+  const thawed = client.thaw(123n);
+  await turn();
+  expect(heard.join('').split('\n')).toEqual([
+    '',
+    '{"id":1099511627776,"call":"listening","port":8080}',
+    '{"id":1099511627777,"call":"thaw","unixNs":"123"}',
+    '',
+  ]);
+  port.write('rest of an answer"}}\n{"id":1,"ok":{"listening":true}}\n{"id":2,"ok":{}}\n');
+  port.write('{"id":1099511627776,"ok":{"listening":false}}\n{"id":1099511627777,"ok":{}}\n');
+  expect(await asked).toBe(false);
+  await thawed;
+});
+
 test('the end of the application is told once, with values in bounds', async () => {
   const agent = hostileAgent();
   agent.say({ event: 'exited', exitCode: 70_000 });

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { openSealed } from '../lib/sealed-json.ts';
 
 const named = z.object({ layers: z.array(z.object({ name: z.string() })) });
 
@@ -9,7 +10,7 @@ const named = z.object({ layers: z.array(z.object({ name: z.string() })) });
 export async function layersOf(snapshot: string): Promise<ReadonlySet<string> | undefined> {
   const text = await readFile(join(snapshot, 'manifest.json'), 'utf8').catch(() => '');
   try {
-    return new Set(named.parse(JSON.parse(text)).layers.map(({ name }) => name));
+    return new Set(named.parse(JSON.parse(openSealed(text))).layers.map(({ name }) => name));
   } catch {
     return undefined;
   }

@@ -8,6 +8,7 @@ import { type Survey, survey } from '../../src/app/garbage/find-orphans.ts';
 import { createMicrovmImage } from '../../src/app/operations/create-microvm-image.ts';
 import { runMicrovm } from '../../src/app/operations/run-microvm.ts';
 import { updateMicrovmImage } from '../../src/app/operations/update-microvm-image.ts';
+import { stubScrubber } from '../../src/app/testing/stub-scrubber.ts';
 import { caller, demoArn, imageRequest, stubRevoker, testLimits } from '../../src/app/testing/test-app.ts';
 import { fakeBuilder } from '../../src/build/fake-builder.ts';
 import type { Lifecycle } from '../../src/contract/lifecycle.ts';
@@ -100,7 +101,7 @@ export async function garbageRig(lifecycle: Lifecycle = {}) {
   };
   const app = createApp({
     ...{ db: store.db, node, objects: oneObject(), clock, log: silentLog, settings, tokens: stubRevoker([]) },
-    ...{ mintToken: async () => 'token', traffic: async () => newTraffic() },
+    ...{ mintToken: async () => 'token', traffic: async () => newTraffic(), scrubber: stubScrubber() },
   });
   await app.start();
   const settle = async (): Promise<void> => {

@@ -8,6 +8,7 @@ import { resumeMicrovm } from '../../src/app/operations/resume-microvm.ts';
 import { suspendMicrovm } from '../../src/app/operations/suspend-microvm.ts';
 import { terminateMicrovm } from '../../src/app/operations/terminate-microvm.ts';
 import { caller, demoArn } from '../../src/app/testing/test-app.ts';
+import { openSealed, sealJson } from '../../src/lib/sealed-json.ts';
 import { findMicrovm } from '../../src/store/microvms.ts';
 import { createFakeDriver } from '../../src/vmm/fake/fake-driver.ts';
 import { type GarbageRig, garbageRig } from './garbage-rig.ts';
@@ -118,7 +119,7 @@ test('snapshots and layers that the newest snapshot does not need', async () => 
   // As a real snapshot does, this one names its layers.
   const manifest = join(directory, newest, 'manifest.json');
   const layers = (await readdir(join(directory, 'disk'))).map((name) => ({ name }));
-  await writeFile(manifest, JSON.stringify({ ...JSON.parse(await readFile(manifest, 'utf8')), layers }));
+  await writeFile(manifest, sealJson({ ...JSON.parse(openSealed(await readFile(manifest, 'utf8'))), layers }));
   for (const id of [asleep, running]) {
     await rig.plant(`vms/${id}/disk/layer-77.fake`);
     await rig.plant(`vms/${id}/.sleep-9.new/state.json`);

@@ -1,11 +1,13 @@
 // VMs whose server is killed: they run on, the next one takes them over, and nothing of what cannot be taken over is left.
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, statfs } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Driver, Machine } from '../../src/vmm/driver.ts';
+import { run } from '../../src/lib/process.ts';
+import { Relay } from '../../src/relay/relay.ts';
+import type { Driver, Guest, Machine } from '../../src/vmm/driver.ts';
 import { markedProcesses } from '../../src/vmm/qemu/process-identity.ts';
 import { cgroupOf } from '../support/cgroup-facts.ts';
 import { type HeldVm, type HeldVms, openHeldVms } from '../support/held-vms.ts';
@@ -27,8 +29,10 @@ beforeAll(async () => {
 afterAll(() => vms?.close());
 
 /** One request to the application. */
-async function ask({ guest }: Machine, path = '/'): Promise<Answer> {
-  const stream = await guest.open(8080);
+const ask = ({ guest }: Machine, path = '/'): Promise<Answer> => askThrough(guest, path);
+
+async function askThrough(way: Pick<Guest, 'open'>, path: string): Promise<Answer> {
+  const stream = await way.open(8080);
   return new Promise((resolve, reject) => {
     const outgoing = request(
       { createConnection: () => stream, path, headers: { connection: 'close' } },
@@ -197,6 +201,35 @@ test('a suspend whose snapshot gets no name leads back to a VM that runs', async
   expect(await ask(machine)).toMatchObject({ count: 2, digest });
   await machine.suspend(vm.snapshot(2));
   await expectGone(vm);
+});
+
+test('a VM that waits for space on the disk waits on with the next server, and goes on when there is room', async () => {
+  const vm = await vms.place('full');
+  const { disks } = vm.order;
+  await mkdir(disks);
+  // A file system of its own: what is filled here is nobody else's.
+  await run('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'waterbear-full', disks]);
+  try {
+    const holder = vms.hold(vm);
+    await holder.said('running');
+    await askThrough(new Relay(vm.slot.relay), '/fill');
+    await expect.poll(async () => (await statfs(disks)).bavail, { timeout: 60_000 }).toBeLessThan(256);
+    await pause(1_000);
+    await holder.crash();
+    const machine = await adopted(await vms.driver(), vm);
+    const heard: boolean[] = [];
+    machine.onStall((stalled) => heard.push(stalled));
+    expect(heard).toEqual([true]);
+    await expect(machine.suspend(vm.snapshot(1))).rejects.toMatchObject({ code: 'capacity_exhausted' });
+    await run('mount', ['-o', 'remount,size=256m', disks]);
+    await expect.poll(() => heard, { timeout: 30_000 }).toEqual([true, false]);
+    expect((await ask(machine)).count).toBe(2);
+    await machine.suspend(vm.snapshot(1));
+    await expectGone(vm);
+  } finally {
+    await vms.sweep();
+    await run('umount', [disks]);
+  }
 });
 
 test('a sweep ends what is not kept, and nothing of its own', async () => {

@@ -6,7 +6,7 @@ import { startTestServer } from '../support/server.ts';
 import { zipOf } from '../support/zip.ts';
 
 const seed = 1;
-const rounds = 12;
+const rounds = 8;
 
 test('whatever write fails: what was acknowledged stands, what was not can be asked for again, nothing is left over', async () => {
   const server = await startTestServer({ driver: 'fake' });

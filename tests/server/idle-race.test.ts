@@ -8,6 +8,7 @@ import { expect, test } from 'vitest';
 import { createApp } from '../../src/app/create-app.ts';
 import { StubNode } from '../../src/app/testing/stub-node.ts';
 import { stubObjects } from '../../src/app/testing/stub-objects.ts';
+import { stubScrubber } from '../../src/app/testing/stub-scrubber.ts';
 import { caller, demoArn, imageRequest, stubRevoker, testLimits } from '../../src/app/testing/test-app.ts';
 import type { RelayAddress } from '../../src/contract/node-api.ts';
 import { newTraffic } from '../../src/contract/traffic.ts';
@@ -54,6 +55,7 @@ test('no request is lost, whenever in the decision it comes', async () => {
     },
     mintToken: async () => 'unused',
     tokens: stubRevoker([]),
+    scrubber: stubScrubber(),
     traffic: async () => newTraffic(),
   });
   stack.defer(() => app.close());

@@ -40,6 +40,8 @@ export interface HeldVms {
   driver(): Promise<Driver>;
   place(name: string): Promise<HeldVm>;
   hold(vm: HeldVm): Holder;
+  /** Ends all of them. */
+  sweep(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -61,10 +63,17 @@ export async function openHeldVms(app: string): Promise<HeldVms> {
   const drivers: Driver[] = [];
   const holders: Holder[] = [];
   const taken: Slot[] = [];
+  const newDriver = (): Promise<Driver> => createQemuDriver({ ...options, clock: systemClock });
+  const sweep = async (): Promise<void> => {
+    for (const holder of holders) await holder.crash();
+    await using sweeper = await newDriver();
+    await sweeper.sweep(runRoot, new Set());
+  };
   return {
     runRoot,
+    sweep,
     async driver() {
-      const driver = await createQemuDriver({ ...options, clock: systemClock });
+      const driver = await newDriver();
       drivers.push(driver);
       return driver;
     },
@@ -84,10 +93,8 @@ export async function openHeldVms(app: string): Promise<HeldVms> {
       return holder;
     },
     async close() {
-      for (const holder of holders) await holder.crash();
-      const last = await createQemuDriver({ ...options, clock: systemClock });
-      await last.sweep(runRoot, new Set());
-      for (const driver of [...drivers, last]) await driver[Symbol.asyncDispose]();
+      await sweep();
+      for (const driver of drivers) await driver[Symbol.asyncDispose]();
       for (const slot of taken) await slot.release();
       await slots[Symbol.asyncDispose]();
       for (const path of [runRoot, directory, host.directory]) await rm(path, { recursive: true, force: true });

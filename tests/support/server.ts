@@ -59,7 +59,11 @@ export async function poll<T>(what: string, look: () => Promise<T | undefined>):
   }
 }
 
-export async function startTestServer(options: Partial<ServerOptions> = {}): Promise<TestServer> {
+/** `existing`: the data directory is one of an earlier server, with the test bucket in it. */
+export async function startTestServer({
+  existing = false,
+  ...options
+}: Partial<ServerOptions> & { existing?: boolean } = {}): Promise<TestServer> {
   const data = options.dataDirectory ?? (await mkdtemp(join(tmpdir(), 'waterbear-server-')));
   const forget = async (error: unknown): Promise<never> => {
     if (!options.dataDirectory) await rm(data, { recursive: true, force: true });
@@ -82,7 +86,7 @@ export async function startTestServer(options: Partial<ServerOptions> = {}): Pro
     return { server, lambda: new LambdaMicrovms(config), s3: new S3({ ...config, forcePathStyle: true }) };
   };
   let current = await open().catch(forget);
-  await current.s3.createBucket({ Bucket: bucket });
+  if (!existing) await current.s3.createBucket({ Bucket: bucket });
   const it: TestServer = {
     data,
     get server() {

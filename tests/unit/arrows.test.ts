@@ -20,6 +20,8 @@ const allowed: Record<string, readonly string[]> = {
   tasks: ['app', 'lib'],
   api: ['app', 'contract', 'lib'],
   gateway: ['relay', 'contract', 'lib'],
+  backup: ['store', 'objects', 'vmm', 'node', 'contract', 'lib'],
+  scrub: ['store', 'objects', 'vmm', 'node', 'contract', 'lib'],
 };
 
 interface Import {

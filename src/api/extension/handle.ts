@@ -6,6 +6,7 @@ import type { Authenticate, ReceivedRequest } from '../authenticate.ts';
 import { readCollectOrder, readReapOrder } from './garbage-orders.ts';
 import { readLeaseOrder } from './lease-order.ts';
 import { readRevokeOrder } from './revoke-order.ts';
+import { readScrubOrder } from './scrub-order.ts';
 
 type Extension = App['extension'];
 
@@ -47,6 +48,16 @@ const routes: readonly Route[] = [
     method: 'GET',
     pattern: /^\/waterbear\/v1\/metrics$/,
     answer: async (extension, caller) => text(expositionType, await extension.metrics(caller)),
+  },
+  {
+    method: 'GET',
+    pattern: /^\/waterbear\/v1\/scrub$/,
+    answer: async (extension, caller) => jsonAnswer(200, extension.scrub(caller)),
+  },
+  {
+    method: 'POST',
+    pattern: /^\/waterbear\/v1\/scrub$/,
+    answer: async (extension, caller, _, body) => jsonAnswer(200, extension.startScrub(caller, readScrubOrder(body))),
   },
   {
     method: 'POST',

@@ -31,9 +31,9 @@ export async function collectGarbage(app: AppContext, { dryRun }: { dryRun: bool
   const residue = found.orphans.filter(({ holdsState }) => !holdsState);
   const plan = [...(await duePieces(app, found)), ...orphanPieces(app, residue), ...collectableCaches(app, found)];
   const pieces: Collected[] = [];
-  const endMs = app.clock.now() + budgetMs;
+  const endMs = app.clock.elapsed() + budgetMs;
   for (const planned of plan) {
-    if (!dryRun && app.clock.now() >= endMs) break;
+    if (!dryRun && app.clock.elapsed() >= endMs) break;
     pieces.push(dryRun ? pieceOf(planned) : await carryOut(app, planned));
   }
   const freed = pieces.filter(({ done }) => done !== false);

@@ -12,7 +12,7 @@ const most = 10_000;
 export async function endedRows(app: AppContext): Promise<Planned[]> {
   const { keepEndedMs } = app.settings.lifecycle;
   if (keepEndedMs === undefined) return [];
-  const beforeMs = app.clock.now() - keepEndedMs;
+  const beforeMs = app.clock.steady() - keepEndedMs;
   const count = await countEndedBefore(app.db, beforeMs);
   if (count === 0) return [];
   const collect = async (): Promise<undefined> => {

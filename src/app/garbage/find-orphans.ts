@@ -30,7 +30,7 @@ export async function survey(app: AppContext): Promise<Survey> {
 
 /** Rows that promise a MicroVM which the host does not have, before and after the look. */
 function recordsWithoutMicrovm(app: AppContext, { live }: Books, before: ReadonlySet<string>): Orphan[] {
-  const nowMs = app.clock.now();
+  const nowMs = app.clock.steady();
   const after = new Set(app.node.list().map(({ microvmId }) => microvmId));
   return [...live.values()].flatMap((row) => {
     const vm = app.index.get(row.microvmId);

@@ -24,12 +24,13 @@ export const budgetMs = 30_000;
 
 /** Answers for each one that was named; of `all`, for those that were orphans and hold nobody's work. */
 export async function reapOrphans(app: AppContext, order: ReapOrder): Promise<Reaping> {
-  const endMs = app.clock.now() + budgetMs;
+  const endMs = app.clock.elapsed() + budgetMs;
   const { orphans } = await survey(app);
   const isNamed = 'ids' in order ? new Set(order.ids) : undefined;
   const wanted = orphans.filter(({ id, holdsState }) => (isNamed ? isNamed.has(id) : !holdsState));
   const reaped: Discarded[] = [];
-  while (wanted.length > 0 && app.clock.now() < endMs) reaped.push(...(await reap(app, wanted.splice(0, together))));
+  while (wanted.length > 0 && app.clock.elapsed() < endMs)
+    reaped.push(...(await reap(app, wanted.splice(0, together))));
   const known = new Set(orphans.map(({ id }) => id));
   const strangers = [...(isNamed ?? [])].filter((id) => !known.has(id));
   const why = 'It is not an orphan now.';

@@ -9,7 +9,7 @@ import type { Planned } from './piece.ts';
 export function suspendedForLong(app: AppContext, { things }: Survey): Planned[] {
   const { keepSuspendedMs } = app.settings.lifecycle;
   if (keepSuspendedMs === undefined) return [];
-  const nowMs = app.clock.now();
+  const nowMs = app.clock.steady();
   const isOver = (vm: LiveMicrovm): boolean => nowMs - (asleepSinceMs(app, vm) ?? nowMs) >= keepSuspendedMs;
   const stateReason = `Suspended for longer than ${durationText(keepSuspendedMs)} (--keep-suspended).`;
   return app.index

@@ -11,7 +11,7 @@ const mostActs = 50;
 export async function tidy(app: AppContext): Promise<boolean> {
   const { reapAfterMs } = app.settings.lifecycle;
   const found = await survey(app);
-  const nowMs = app.clock.now();
+  const nowMs = app.clock.elapsed();
   app.garbage.note(found.things, found.orphans, nowMs);
   const ripe = reapAfterMs === undefined ? [] : app.garbage.orphansSince(reapAfterMs, nowMs);
   const residue = ripe.filter(({ holdsState }) => !holdsState);

@@ -45,10 +45,12 @@ test('numbers of the server, of its gateway and of each MicroVM, which end with 
   for (const id of [microvmId, 'ended']) t.traffic.byMicrovm.set(id, { counts, open: { requests: 2, webSockets: 1 } });
   t.traffic.refusals.set('port_denied', 3);
   observe(t.traffic.duration, 0.02);
+  t.scrubber.damage = [{ file: '/x', why: 'it is missing', foundAtMs: 1 }];
   const own = `microvm_id="${microvmId}",account="${caller.account}"`;
   const found = samples(await metricsText(t.app.context));
   expect(found.get('waterbear_microvms{state="SUSPENDED"}')).toBe(1);
   expect(found.get('waterbear_refusals_total{reason="port_denied"}')).toBe(3);
+  expect(found.get('waterbear_damaged_files')).toBe(1);
   expect(found.get('waterbear_request_duration_seconds_bucket{le="0.01"}')).toBe(0);
   expect(found.get('waterbear_request_duration_seconds_bucket{le="0.025"}')).toBe(1);
   expect(found.get('waterbear_request_duration_seconds_bucket{le="+Inf"}')).toBe(1);

@@ -9,6 +9,7 @@ export async function metricsText(app: AppContext): Promise<string> {
   const traffic = await app.traffic();
   const out = new Exposition();
   server(out, app);
+  integrity(out, app);
   total(out, traffic);
   stages(out, app);
   garbage(out, app);
@@ -52,6 +53,13 @@ function server(out: Exposition, { node, index, settings }: AppContext): void {
     'MicroVMs that have not ended.',
     [...states].map(([state, n]) => [{ state }, n]),
   );
+}
+
+function integrity(out: Exposition, { scrubber }: AppContext): void {
+  const { damage, last } = scrubber.status();
+  out.family('gauge', 'damaged_files', 'Kept files that are not what was written.', [[{}, damage.length]]);
+  const seconds: Sample[] = last ? [[{}, last.endedAtMs / 1000]] : [];
+  out.family('gauge', 'scrub_ended_timestamp_seconds', 'End of the last whole pass of the scrubber.', seconds);
 }
 
 function total(out: Exposition, traffic: Traffic): void {

@@ -19,6 +19,7 @@ import { runMicrovm } from '../operations/run-microvm.ts';
 import type { AppSettings, Caller } from '../settings.ts';
 import { StubNode } from './stub-node.ts';
 import { stubObjects } from './stub-objects.ts';
+import { type StubScrubber, stubScrubber } from './stub-scrubber.ts';
 
 export const caller: Caller = { account: '123456789012' };
 export const demoArn = 'arn:aws:lambda:us-east-1:123456789012:microvm-image:demo';
@@ -77,6 +78,7 @@ export interface TestApp extends AsyncDisposable {
   readonly revocations: string[];
   /** What the gateway is said to have counted. */
   readonly traffic: Traffic;
+  readonly scrubber: StubScrubber;
   /** Another server on the same rows and host, as after a restart. */
   restart(): App;
   /** Launches a MicroVM of a ready-made image and waits until it has come to rest. */
@@ -111,10 +113,11 @@ export async function testApp(
   const mintToken = async (order: TokenOrder): Promise<string> => `token-${grants.push(order)}`;
   const [revocations, traffic] = [[] as string[], newTraffic()];
   const revoker = stubRevoker(revocations);
+  const scrubber = stubScrubber();
   const make = (): App =>
     createApp({
       ...{ db: store.db, node, objects, clock, log: silentLog, settings, mintToken },
-      ...{ tokens: revoker, traffic: async () => traffic },
+      ...{ tokens: revoker, scrubber, traffic: async () => traffic },
     });
   let app = make();
   await app.start();
@@ -135,6 +138,7 @@ export async function testApp(
     grants,
     revocations,
     traffic,
+    scrubber,
     restart: () => {
       app = make();
       return app;

@@ -1,7 +1,7 @@
 // Removes what nothing on this host needs. Each thing is looked at anew first, and what the host needs is refused whoever asks.
-import { rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Discarded, HostThing } from '../../contract/inventory.ts';
+import { remove } from '../../lib/durable-file.ts';
 import { describe, Fault } from '../../lib/errors.ts';
 import { takeInventory } from './inventory.ts';
 import { partsOf } from './microvm-things.ts';
@@ -36,18 +36,18 @@ export async function discard(
 async function discardOne(sources: InventorySources, acts: DiscardActs, thing: HostThing): Promise<string | undefined> {
   if (thing.use !== undefined) return `In use: ${thing.use}.`;
   try {
-    return await remove(sources, acts, thing);
+    return await discardKnown(sources, acts, thing);
   } catch (error) {
     return describe(error);
   }
 }
 
-async function remove(
+async function discardKnown(
   sources: InventorySources,
   acts: DiscardActs,
   { kind, where, microvmId = '', buildId = '', id }: HostThing,
 ): Promise<string | undefined> {
-  const removeFiles = (): Promise<void> => rm(where, { recursive: true, force: true });
+  const removeFiles = (): Promise<void> => remove(where);
   switch (kind) {
     case 'microvm':
       await acts.endMicrovm(microvmId);
@@ -96,5 +96,5 @@ async function endVmm(sources: InventorySources, name: string): Promise<void> {
   const others = leftover.map(({ runDirectory }) => runDirectory).filter((other) => basename(other) !== name);
   await driver.sweep(layout.run, new Set([...runsInUse(sources), ...others]));
   // The driver leaves alone what has no record of a VM: nothing was started there.
-  await rm(join(layout.run, name), { recursive: true, force: true });
+  await remove(join(layout.run, name));
 }

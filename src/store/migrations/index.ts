@@ -8,6 +8,7 @@ import { allowDeletion } from './deletion.ts';
 import { createImageTables } from './images.ts';
 import { letUsageOutliveMicrovms } from './lasting-usage.ts';
 import { addLeases } from './leases.ts';
+import { chainUsage } from './ledger.ts';
 import { createIdempotencyTable, createMicrovmTables, createUsageTables } from './microvms.ts';
 
 export const migrations: Record<string, Migration> = {
@@ -21,5 +22,6 @@ export const migrations: Record<string, Migration> = {
   '008-cursors': { up: createServerSecrets },
   '009-leases': { up: addLeases },
   '010-build-attempts': { up: addBuildAttempts },
+  '011-ledger': { up: chainUsage },
   '020-lasting-usage': { up: letUsageOutliveMicrovms },
 };

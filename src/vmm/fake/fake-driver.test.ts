@@ -9,6 +9,7 @@ import type { Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ManualClock } from '../../lib/manual-clock.ts';
+import { openSealed, sealJson } from '../../lib/sealed-json.ts';
 import { createFakeDriver } from './fake-driver.ts';
 import type { FakeMachine } from './fake-machine.ts';
 
@@ -216,7 +217,8 @@ test('a snapshot belongs to its image, and to this driver', async () => {
   await (await boot({ OTHER: '1' })).saveImage();
   await expect(restore(at('snapshot'))).rejects.toMatchObject({ code: 'snapshot_corrupt' });
   const manifest = at('image', 'manifest.json');
-  await writeFile(manifest, (await readFile(manifest, 'utf8')).replace('"fake"', '"qemu"'));
+  const text = openSealed(await readFile(manifest, 'utf8'));
+  await writeFile(manifest, sealJson(JSON.parse(text.replace('"fake"', '"qemu"'))));
   await expect(restore()).rejects.toMatchObject({ code: 'snapshot_incompatible', facts: { needed: 'qemu' } });
 });
 

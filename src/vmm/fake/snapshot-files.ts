@@ -5,6 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { freshDirectory, moveIntoPlace, remove, writeDurably } from '../../lib/durable-file.ts';
 import { Fault } from '../../lib/errors.ts';
+import { openSealed, sealJson } from '../../lib/sealed-json.ts';
 import { type AppState, appStateSchema } from './app-state.ts';
 
 export const stateName = 'state.json';
@@ -58,7 +59,7 @@ export async function writeSnapshot(directory: string, content: Content, base: s
 export async function readSnapshot(directory: string, kind: Kind, base?: string): Promise<Snapshot> {
   const manifestFile = join(directory, manifestName);
   const text = await readLimited(manifestFile);
-  const manifest = parse(manifestFile, text, manifestHead.pipe(manifestSchema));
+  const manifest = parse(manifestFile, text, manifestHead.pipe(manifestSchema), openSealed);
   if (manifest.kind !== kind) throw corrupt(manifestFile, `it describes a ${manifest.kind}`);
   if (manifest.base !== base) throw corrupt(manifestFile, 'it belongs to another image');
   const file = join(directory, stateName);
@@ -84,7 +85,7 @@ async function write(directory: string, kind: Kind, content: Content, base: stri
   await writeDurably(join(directory, stateName), text);
   const files = [{ name: stateName, bytes, sha256: sha256(text) }];
   const manifest = { format: 1, kind, base, engine: { driver: 'fake' }, memoryMib, vcpus, files };
-  await writeDurably(join(directory, manifestName), JSON.stringify(manifest, null, 1));
+  await writeDurably(join(directory, manifestName), sealJson(manifest, 1));
   return bytes;
 }
 
@@ -99,9 +100,9 @@ async function readLimited(file: string): Promise<string> {
   }
 }
 
-function parse<T>(file: string, text: string, schema: z.ZodType<T>): T {
+function parse<T>(file: string, text: string, schema: z.ZodType<T>, open = (sealed: string) => sealed): T {
   try {
-    return schema.parse(JSON.parse(text));
+    return schema.parse(JSON.parse(open(text)));
   } catch (cause) {
     if (cause instanceof Fault) throw cause;
     throw corrupt(file, 'it is not what this version writes', cause);

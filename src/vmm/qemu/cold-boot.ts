@@ -5,6 +5,7 @@ import { printable } from '../../lib/printable.ts';
 import type { Stopwatch } from '../../lib/stopwatch.ts';
 import type { BootOrder, ThrowawayOrder } from '../driver.ts';
 import { GuestClient } from '../guest-client.ts';
+import { verifyToolkit } from '../toolkit-checksums.ts';
 import type { DiskLayer } from './machine-shape.ts';
 import type { Manifest } from './manifest.ts';
 import { createMemoryFile, type MemoryFile } from './memfd.ts';
@@ -13,6 +14,7 @@ import { startVmm, type VmmPlan, type VmmProcess } from './vmm-process.ts';
 import { removeRunDirectory } from './vmm-record.ts';
 
 const kernelArguments = 'console=ttyS0 quiet panic=-1 tsc=reliable';
+const guestFiles = { kernel: 'vmlinuz', initramfs: 'initramfs' } as const;
 const consoleCharacters = 2_000;
 
 /** A VM whose agent answers, and what else is needed to make it a `Machine`. */
@@ -35,7 +37,7 @@ export interface BootParts {
 
 /**
  * Boots. Once in some hundred times under emulation a guest stands still before its agent speaks: it gets a second attempt, with the
- * whole time. Rejects with `guest_failed`; nothing is left then.
+ * whole time. Rejects with `guest_failed`, or `toolkit_damaged` before anything starts; nothing is left then.
  */
 export async function coldBoot(
   tools: BootTools,
@@ -44,6 +46,7 @@ export async function coldBoot(
   stopwatch: Stopwatch,
 ): Promise<ColdBoot> {
   const limitMs = tools.bootDeadlineMs ?? 120_000;
+  await verifyToolkit(tools.guestDirectory, [guestFiles.kernel, guestFiles.initramfs]);
   try {
     return await attempt(tools, order, parts, stopwatch, limitMs / 3);
   } catch (error) {
@@ -63,8 +66,8 @@ async function attempt(
   const bytes = size.memoryMib * 1024 * 1024;
   const memory = await createMemoryFile(join(toolDirectory, 'seal'), 'wb-boot', bytes, { sealed: false });
   const kernel = {
-    image: join(guestDirectory, 'vmlinuz'),
-    initramfs: join(guestDirectory, 'initramfs'),
+    image: join(guestDirectory, guestFiles.kernel),
+    initramfs: join(guestDirectory, guestFiles.initramfs),
     arguments: kernelArguments,
   };
   let process: VmmProcess | undefined;

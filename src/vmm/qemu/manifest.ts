@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { sha256File, syncPath, writeNew } from '../../lib/durable-file.ts';
 import { Fault } from '../../lib/errors.ts';
+import { openSealed, sealJson } from '../../lib/sealed-json.ts';
 
 export const manifestName = 'manifest.json';
 const formatNumber = 1;
@@ -59,7 +60,7 @@ export async function recordFile(directory: string, name: string, known?: { sha2
  */
 export async function writeManifest(directory: string, manifest: Omit<Manifest, 'format'>): Promise<void> {
   const path = join(directory, manifestName);
-  await writeNew(path, JSON.stringify({ format: formatNumber, ...manifest }, null, 1));
+  await writeNew(path, sealJson({ format: formatNumber, ...manifest }, 1));
   await syncPath(directory);
 }
 
@@ -67,9 +68,9 @@ export async function writeManifest(directory: string, manifest: Omit<Manifest, 
 export async function readManifest(directory: string): Promise<Manifest> {
   const file = join(directory, manifestName);
   try {
-    return manifestSchema.parse(JSON.parse(await readFile(file, 'utf8')));
+    return manifestSchema.parse(JSON.parse(openSealed(await readFile(file, 'utf8'))));
   } catch (cause) {
-    throw new Fault('snapshot_corrupt', { file, why: 'it is missing or not a manifest of format 1' }, cause);
+    throw new Fault('snapshot_corrupt', { file, why: 'it is missing, changed, or not a manifest of format 1' }, cause);
   }
 }
 

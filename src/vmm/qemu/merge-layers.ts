@@ -6,7 +6,7 @@ import { copyUnsynced, freshDirectory, moveIntoPlace, remove, syncPath } from '.
 import { run } from '../../lib/process.ts';
 import type { CompactOrder } from '../driver.ts';
 import { imageLayers, nextLayerName } from './disk-layers.ts';
-import { type Manifest, readManifest, recordFile, writeManifest } from './manifest.ts';
+import { type Manifest, readManifest, recordFile, verifyFile, writeManifest } from './manifest.ts';
 
 const mergeDeadlineMs = 30 * 60_000;
 
@@ -27,6 +27,8 @@ export async function mergeLayers(order: CompactOrder): Promise<boolean> {
   const merged = nextLayerName(names);
   const aside = join(dirname(order.target), `.${basename(order.target)}.new`);
   try {
+    // What is damaged must not get a checksum that fits.
+    for (const layer of manifest.layers) await verifyFile(order.disks, layer, { always: true });
     await mergeInto(order, names, merged);
     await commit(order, manifest, merged, aside);
   } catch (error) {

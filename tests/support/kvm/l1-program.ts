@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { systemClock } from '../../../src/lib/clock.ts';
 import { isFault } from '../../../src/lib/errors.ts';
+import { openSealed } from '../../../src/lib/sealed-json.ts';
 import type { Driver, Machine, RestoreOrder } from '../../../src/vmm/driver.ts';
 import { createQemuDriver } from '../../../src/vmm/qemu/qemu-driver.ts';
 import { mountsOf, statusOf } from '../process-facts.ts';
@@ -107,7 +108,7 @@ async function wakeDamaged(driver: Driver): Promise<string> {
 }
 
 const engineOf = (directory: string): KvmReport['image'] =>
-  JSON.parse(readFileSync(`${directory}/manifest.json`, 'utf8')).engine;
+  JSON.parse(openSealed(readFileSync(`${directory}/manifest.json`, 'utf8'))).engine;
 
 const memoryFiles = (): number =>
   readdirSync('/proc/self/fd').filter((fd) => {

@@ -33,11 +33,20 @@ def talk():
         time.sleep(0.01)
 
 
+def fill():
+    with open("/var/tmp/more.bin", "wb") as more:
+        more.write(os.urandom(32 << 20))
+        more.flush()
+        os.fsync(more.fileno())
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         global count, longest
         if self.path == "/exit":
             threading.Timer(1.0, lambda: os._exit(7)).start()
+        if self.path == "/fill":
+            threading.Thread(target=fill, daemon=True).start()
         if self.path == "/begin":
             longest = 0.0
         count += 1

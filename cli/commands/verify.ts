@@ -1,0 +1,37 @@
+// `waterbear verify`: whether the database is whole, with or without a running server.
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { Fault } from '../../src/lib/errors.ts';
+import { defineCommand } from '../command.ts';
+import { dataDirectory, dataFlag } from '../data-directory.ts';
+
+const schema = z.object({
+  data: z.string().min(1, 'must name a directory').optional(),
+  json: z.boolean().default(false),
+});
+
+export const verify = defineCommand({
+  name: 'verify',
+  summary: 'check the database: its structure, references, and the ledger of usage',
+  details: `
+Prints the head of the ledger: how many usage intervals are closed, and the checksum over all of them. Note it elsewhere: as
+long as a later ledger goes through the same head, nothing before it was changed. Ends with 1 when something is wrong.`,
+  flags: [dataFlag, { flags: '--json', text: 'print what was found as JSON' }],
+  schema,
+  run: async ({ data, json }, around) => {
+    const file = join(dataDirectory(data, around), 'waterbear.db');
+    await stat(file).catch((cause: unknown) => {
+      throw new Fault('not_found', { what: `There is no database ${file}. Name a data directory with --data.` }, cause);
+    });
+    // Loaded only here: the other commands start faster without the database.
+    const { checkDatabaseFile } = await import('../../src/store/check-database.ts');
+    const { problems, ledger } = checkDatabaseFile(file);
+    if (json) around.out.write(`${JSON.stringify({ problems, ledger }, undefined, 2)}\n`);
+    else {
+      around.out.write(`Ledger: ${ledger.count} ${ledger.checksum}\n`);
+      around.out.write(problems.length === 0 ? 'The database is whole.\n' : `Damaged:\n  ${problems.join('\n  ')}\n`);
+    }
+    return problems.length === 0 ? 0 : 1;
+  },
+});

@@ -1,0 +1,91 @@
+// A new data directory from a backup. Everything is compared with its checksum before anything is made, and the copies again.
+import { dirname, join } from 'node:path';
+import { freshDirectory, moveIntoPlace, remove, syncPath } from '../lib/durable-file.ts';
+import { Fault } from '../lib/errors.ts';
+import { isMissing } from '../lib/read-file.ts';
+import { nodeLayout, vmPaths } from '../node/layout.ts';
+import { newestGeneration } from '../node/vm-record.ts';
+import { openStore } from '../store/open-store.ts';
+import { settleRestored } from '../store/restored-rows.ts';
+import { readSnapshotRecord } from '../vmm/snapshot-record.ts';
+import { type BackupFile, type BackupManifest, readBackupManifest } from './backup-manifest.ts';
+import { Copying, hashFile, requireFree, requireSpace } from './copying.ts';
+import { sleeperIds } from './kept-files.ts';
+
+export interface RestoreOrder {
+  backup: string;
+  /** Missing or empty, in a directory that exists. */
+  dataDirectory: string;
+  nowMs: number;
+  /** Bytes so far and in all: each file is read, copied, and read again. */
+  onProgress: (done: number, total: number) => void;
+}
+
+export interface RestoreReport {
+  createdMs: number;
+  files: number;
+  bytes: number;
+  /** MicroVMs that sleep in the new directory, and those that could not be kept. */
+  asleep: string[];
+  ended: string[];
+}
+
+/** Rejects with `backup_damaged` naming the file, `newer_data`, `not_found`, `conflict`, or `capacity_exhausted`; nothing is left then. */
+export async function restoreBackup(order: RestoreOrder): Promise<RestoreReport> {
+  const { backup, dataDirectory, nowMs } = order;
+  const manifest = await readBackupManifest(backup);
+  const aside = await requireFree(dataDirectory);
+  const bytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0);
+  let done = 0;
+  const onBytes = (read: number): void => {
+    done += read;
+    order.onProgress(done, 2 * bytes);
+  };
+  await verifyAll(backup, manifest, onBytes);
+  await requireSpace(dataDirectory, bytes);
+  await freshDirectory(aside);
+  try {
+    const copying = new Copying(backup, aside, onBytes);
+    for (const file of manifest.files) {
+      const copied = await copying.copy(file.path);
+      if (copied.sha256 !== file.sha256) throw damaged(backup, file, 'its copy differs from it');
+    }
+    await copying.sync();
+    const settled = await settle(aside, { backupMs: manifest.createdMs, nowMs });
+    await syncPath(aside);
+    await moveIntoPlace(aside, dataDirectory);
+    await syncPath(dirname(dataDirectory));
+    return { createdMs: manifest.createdMs, files: manifest.files.length, bytes, ...settled };
+  } catch (error) {
+    await remove(aside).catch(() => {});
+    throw error;
+  }
+}
+
+const damaged = (backup: string, { path }: BackupFile, why: string, cause?: unknown): Fault =>
+  new Fault('backup_damaged', { file: join(backup, path), why }, cause);
+
+async function verifyAll(backup: string, { files }: BackupManifest, onBytes: (bytes: number) => void): Promise<void> {
+  const buffer = Buffer.allocUnsafeSlow(1 << 20);
+  for (const file of files) {
+    const found = await hashFile(join(backup, file.path), buffer, onBytes).catch((error: unknown) => {
+      throw damaged(backup, file, isMissing(error) ? 'it is missing' : 'it cannot be read', error);
+    });
+    if (found.sha256 !== file.sha256) throw damaged(backup, file, 'its SHA-256 differs from the list');
+  }
+}
+
+async function settle(directory: string, times: { backupMs: number; nowMs: number }) {
+  const layout = nodeLayout(directory, '');
+  const snapshots = new Map<string, number>();
+  for (const microvmId of await sleeperIds(directory)) {
+    const generation = await newestGeneration(layout, microvmId);
+    if (generation === 0) continue;
+    const snapshot = vmPaths(layout, microvmId).snapshot(generation);
+    const { createdMs } = await readSnapshotRecord(snapshot);
+    snapshots.set(microvmId, createdMs ?? times.backupMs);
+  }
+  // Brings the tables up to date, too.
+  await using store = await openStore(join(directory, 'waterbear.db'));
+  return await settleRestored(store.db, snapshots, times);
+}

@@ -1,0 +1,56 @@
+// One file and its record.
+
+import { readFile } from 'node:fs/promises';
+import { describe } from '../lib/errors.ts';
+import { isMissing } from '../lib/read-file.ts';
+import { readSealed } from '../lib/sealed-json.ts';
+import type { Reading } from './reading.ts';
+
+export interface Finding {
+  file: string;
+  why: string;
+}
+
+/** What is wrong with the file; undefined when nothing is. Rejects with `aborted` only. */
+export async function compareFile(
+  reading: Reading,
+  file: string,
+  record: { bytes?: number; sha256?: string | undefined; md5?: string | undefined },
+  source: string,
+): Promise<Finding | undefined> {
+  const algorithm = record.sha256 === undefined ? 'md5' : 'sha256';
+  const wanted = record.sha256 ?? record.md5;
+  return unreadable(file, async () => {
+    const { bytes, digest } = await reading.hash(file, algorithm);
+    if (record.bytes !== undefined && bytes !== record.bytes) return `it has ${bytes} bytes instead of ${record.bytes}`;
+    if (wanted === undefined || digest === wanted) return undefined;
+    return `its ${algorithm === 'md5' ? 'MD5' : 'SHA-256'} differs from ${source}`;
+  });
+}
+
+/** A small file that carries its own checksum; one of an earlier version only has to be JSON. A missing one is no finding. */
+export function compareSealed(reading: Reading, file: string): Promise<Finding | undefined> {
+  return unreadable(file, async () => {
+    const text = await readFile(file, 'utf8').catch((error: unknown) => {
+      if (isMissing(error)) return undefined;
+      throw error;
+    });
+    if (text === undefined) return undefined;
+    reading.files += 1;
+    await reading.took(text.length);
+    const { json, isWhole } = readSealed(text);
+    if (!isWhole) return 'its checksum does not fit';
+    JSON.parse(json);
+    return undefined;
+  });
+}
+
+async function unreadable(file: string, look: () => Promise<string | undefined>): Promise<Finding | undefined> {
+  try {
+    const why = await look();
+    return why === undefined ? undefined : { file, why };
+  } catch (error) {
+    if ((error as { code?: string }).code === 'aborted') throw error;
+    return { file, why: isMissing(error) ? 'it is missing' : `it cannot be read: ${describe(error)}` };
+  }
+}
