@@ -23,6 +23,8 @@ export class Resident {
   readonly #snapshots: Snapshots;
   #awake: Awake | undefined;
   #busy = false;
+  /** Something is being removed that it does not need. */
+  #tidying: Promise<void> | undefined;
   #orderGeneration: number;
 
   constructor(tools: ResidentTools, record: VmRecord, image: string, facts: ImageFacts, generation: number) {
@@ -43,12 +45,14 @@ export class Resident {
     return !this.#awake && !this.#busy && !this.#snapshots.isMerging;
   }
 
-  /** Keeps it asleep as long as `work` takes. Rejects with `conflict` when it does not sleep. */
-  whileAtRest(work: () => Promise<void>): Promise<void> {
-    return this.#alone(async () => {
-      if (this.#awake) throw new Fault('conflict', { what: `${this.record.microvmId} runs.` });
-      await this.#snapshots.rest();
-      await work();
+  /** Keeps it asleep as long as `work` takes: whoever wakes it meanwhile waits. Rejects with `conflict` when it does not sleep. */
+  async whileAtRest(work: () => Promise<void>): Promise<void> {
+    if (this.#busy || this.#awake || this.#tidying) {
+      throw new Fault('conflict', { what: `${this.record.microvmId} is not at rest.` });
+    }
+    this.#tidying = this.#snapshots.rest().then(work);
+    await this.#tidying.finally(() => {
+      this.#tidying = undefined;
     });
   }
 
@@ -219,6 +223,7 @@ export class Resident {
       throw new Fault('conflict', { what: `${this.record.microvmId} is in the middle of another change.` });
     this.#busy = true;
     try {
+      await this.#tidying?.catch(() => {});
       return await step();
     } finally {
       this.#busy = false;

@@ -7,6 +7,7 @@ import { Kysely, SqliteDialect } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { expect, test } from 'vitest';
 import { findBuild } from './builds.ts';
+import { checkDatabaseFile } from './check-database.ts';
 import { removeEndedBefore } from './ended-microvms.ts';
 import { findIdempotency } from './idempotency.ts';
 import { changeImage, findImage, removeImage } from './images.ts';
@@ -70,6 +71,7 @@ test('MicroVMs and their usage stay, tokens name builds, and images can be delet
     expect(await findIdempotency(db, { account, operation: 'RunMicrovm', token: 't' })).toBeUndefined();
     // What it used stays, and no MicroVM has two intervals at a time.
     expect(await listUsage(db, 'm1')).toMatchObject([{ kind: 'running', startMs: 6, endMs: 10 }]);
+    expect(checkDatabaseFile(path).problems).toEqual([]);
     const interval = {
       microvmId: 'm1',
       kind: 'running',

@@ -70,7 +70,7 @@ async function endRecord(app: AppContext, { microvmId = '' }: Orphan): Promise<s
 async function deactivate(app: AppContext, { where }: Orphan): Promise<undefined> {
   const [imageArn = '', version = ''] = where.split('@');
   await inTransaction(app.db, async (trx) => {
-    await changeImageVersion(trx, { imageArn, version }, { status: 'INACTIVE', updatedAtMs: app.clock.elapsed() });
+    await changeImageVersion(trx, { imageArn, version }, { status: 'INACTIVE', updatedAtMs: app.clock.now() });
     await refreshLatestVersions(trx, imageArn);
   });
 }

@@ -1,5 +1,5 @@
 // Removes what nothing on this host needs. Each thing is looked at anew first, and what the host needs is refused whoever asks.
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Discarded, HostThing } from '../../contract/inventory.ts';
 import { remove } from '../../lib/durable-file.ts';
 import { describe, Fault } from '../../lib/errors.ts';
@@ -65,7 +65,8 @@ async function discardKnown(
     case 'slot':
       return (await sources.slots?.discard(Number(id.split(':')[1]))) ? undefined : 'It could not be removed.';
     case 'vmm':
-      return endVmm(sources, id.slice('vmm:'.length));
+      await endVmm(sources, id.slice('vmm:'.length));
+      return undefined;
     case 'aside':
       if (microvmId === '') await removeFiles();
       else await acts.whileAtRest(microvmId, removeFiles);
@@ -89,10 +90,11 @@ async function removeUnneeded(
 }
 
 /** By the driver's own sweep, which looks whose process it is; everything else is kept. */
-async function endVmm(sources: InventorySources, name: string): Promise<string | undefined> {
+async function endVmm(sources: InventorySources, name: string): Promise<void> {
   const { driver, layout } = sources;
   const leftover = await driver.sweep(layout.run, runsInUse(sources), { dryRun: true });
   const others = leftover.map(({ runDirectory }) => runDirectory).filter((other) => basename(other) !== name);
-  const ended = await driver.sweep(layout.run, new Set([...runsInUse(sources), ...others]));
-  return ended.some(({ runDirectory }) => basename(runDirectory) === name) ? undefined : 'It could not be ended.';
+  await driver.sweep(layout.run, new Set([...runsInUse(sources), ...others]));
+  // The driver leaves alone what has no record of a VM: nothing was started there.
+  await remove(join(layout.run, name));
 }

@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import { graceMs, type HostThing } from '../../contract/inventory.ts';
 import { asideThings, buildThings } from './build-things.ts';
 import { thingAt, thingsIn } from './measure.ts';
-import { inUse, microvmThings } from './microvm-things.ts';
+import { inUse, isId, microvmThings } from './microvm-things.ts';
 import { type InventorySources, runsInUse } from './sources.ts';
 
 export async function takeInventory(sources: InventorySources): Promise<HostThing[]> {
@@ -26,19 +26,22 @@ function slotThings({ slots, fileTime }: InventorySources): HostThing[] {
   });
 }
 
-/** Beside those that belong to something, what the driver's own sweep would end. */
+/** Beside those that belong to something: what the driver's own sweep would end, and directories in which nothing was started yet. */
 async function vmmThings(sources: InventorySources): Promise<HostThing[]> {
   const { driver, layout } = sources;
   const runs = runsInUse(sources);
-  const used = await thingsIn(sources, layout.run, (name) =>
-    name !== 'journal' && runs.has(join(layout.run, name)) ? { kind: 'vmm', use: 'its VM runs' } : undefined,
-  );
-  const swept = (await driver.sweep(layout.run, runs, { dryRun: true })).map(async ({ runDirectory, pid }) => {
+  const swept = await driver.sweep(layout.run, runs, { dryRun: true });
+  const left = new Set(swept.map(({ runDirectory }) => basename(runDirectory)));
+  const directories = await thingsIn(sources, layout.run, (name) => {
+    if (name === basename(layout.journal) || left.has(name) || !isId(name)) return undefined;
+    return { kind: 'vmm', ...inUse(runs.has(join(layout.run, name)) ? 'its VM runs' : undefined) };
+  });
+  const vms = swept.map(async ({ runDirectory, pid }) => {
     const name = basename(runDirectory);
     const found = await thingAt(sources, 'vmm', name, runDirectory);
     const where = pid === undefined ? runDirectory : `${runDirectory} (process ${pid})`;
     // Without a directory there is nothing to tell its age by. But the driver knows that it is not being started.
     return { ...(found ?? { kind: 'vmm' as const, id: `vmm:${name}`, bytes: 0, ageMs: graceMs }), where };
   });
-  return [...used, ...(await Promise.all(swept))];
+  return [...directories, ...(await Promise.all(vms))];
 }
