@@ -35,10 +35,13 @@ const busyTimes = 4;
 const faultyTries = 8;
 const requestPauseMs = 60;
 
+/** The victim of a round in which there was no VMM. */
+export const nobody = 'nobody';
+
 export async function playRound(tools: RoundTools, round: Round): Promise<RoundReport> {
   const { world } = tools;
-  await prepare(world, round);
   world.killed = new AbortController();
+  await prepare(world, round);
   const startedMs = hostMs();
   const at = (ms: number): Promise<void> => pause(Math.max(0, startedMs + ms - hostMs()));
   const acts = round.acts.map((act) => at(act.atMs).then(() => perform(world, act)));
@@ -69,8 +72,8 @@ async function prepare(world: World, round: Round): Promise<void> {
         try {
           return await preparePlace(world, round, place);
         } catch (error) {
-          if (!world.mayFail || tries === faultyTries) throw error;
-          await pause(tries * 200);
+          if (world.mayFail && tries < faultyTries) await pause(tries * 200);
+          else return world.findings.add('broken', `place ${place} could not be made ready: ${error}`);
         }
       }
     }),
@@ -126,7 +129,7 @@ async function strike(tools: RoundTools, round: Round): Promise<Strike> {
 async function strikeVmm({ world, host, lostVms }: RoundTools, round: Round): Promise<Strike> {
   const places = world.places.map((_, i) => (round.victimPlace + i) % world.places.length);
   const found = places.flatMap((place) => vmmOf(world, world.entry(place)).map((pid) => ({ place, pid })))[0];
-  if (!found) return { victim: 'nobody', serverDied: false, noticedMs: undefined };
+  if (!found) return { victim: nobody, serverDied: false, noticedMs: undefined };
   const { place, pid } = found;
   const entry = world.entry(place);
   const wasRunning = is(entry, 'RUNNING');
