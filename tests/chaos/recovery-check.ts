@@ -30,7 +30,7 @@ export async function checkRecovery(world: World, host: HostTicks): Promise<Chec
   await Promise.all(
     living.map(async (entry) => {
       // The first request after the ports are open is answered, without a second attempt.
-      await checkGuest(world, entry, host, 'its first request after the ports were open');
+      if (!(await checkGuest(world, entry, host, 'its first request after the ports were open'))) return;
       firstAnswerMs = Math.min(firstAnswerMs ?? Number.POSITIVE_INFINITY, hostMs() - openMs);
     }),
   );
@@ -107,8 +107,8 @@ function isExcused(entry: VmEntry, state: string | undefined, reason: string | u
   return state === 'TERMINATED' ? !entry.proven : state === 'RUNNING' || state === 'SUSPENDED';
 }
 
-/** Asks for its state, which wakes it, and judges that. */
-async function checkGuest(world: World, entry: VmEntry, host: HostTicks, what: string): Promise<void> {
+/** Asks for its state, which wakes it, and judges that. False when it did not answer. */
+async function checkGuest(world: World, entry: VmEntry, host: HostTicks, what: string): Promise<boolean> {
   const say = (sentence: string): void => lost(world, `${entry.id}: ${sentence}`);
   try {
     await authorize(world, entry);
@@ -125,8 +125,10 @@ async function checkGuest(world: World, entry: VmEntry, host: HostTicks, what: s
     }
     entry.seen = { askedMs, answeredMs, guestMs: state.monotonicMs };
     seen(entry, 'RUNNING');
+    return true;
   } catch (error) {
     say(`${what} was not answered: ${error}`);
+    return false;
   }
 }
 

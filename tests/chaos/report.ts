@@ -2,7 +2,7 @@
 import { median } from '../../bench/report.ts';
 import type { Finding, Findings } from './findings.ts';
 import { type ActKind, actKinds, type Round } from './plan.ts';
-import type { RoundReport } from './round.ts';
+import { nobody, type RoundReport } from './round.ts';
 import type { ChaosOptions } from './run-chaos.ts';
 
 interface Durations {
@@ -80,7 +80,15 @@ export class Tally {
       actKinds.map((kind) => [kind, this.#rounds.reduce((sum, { underway }) => sum + underway[kind], 0)]),
     ) as Record<ActKind, number>;
     return {
-      ...{ seed, kills: this.#rounds.length, vms, target, fault, lostVms, acts },
+      ...{
+        seed,
+        kills: this.#rounds.filter(({ victim }) => victim !== nobody).length,
+        vms,
+        target,
+        fault,
+        lostVms,
+        acts,
+      },
       ...{ lost: this.#findings.count('lost'), leaked: this.#findings.count('leaked') },
       broken: this.#findings.count('broken'),
       ended: this.#rounds.at(-1)?.states.ended ?? 0,

@@ -8,7 +8,7 @@ import { is, mayBe, struck, type VmEntry } from './ledger.ts';
 import type { ActKind, Round } from './plan.ts';
 import { type Checked, checkLeaks, checkRecovery } from './recovery-check.ts';
 import { startProcess } from './server-process.ts';
-import type { HostTicks } from './ticks.ts';
+import { type HostTicks, tickMs } from './ticks.ts';
 import { countActs, until, type World } from './world.ts';
 
 export interface RoundTools {
@@ -35,10 +35,13 @@ const busyTimes = 4;
 const faultyTries = 8;
 const requestPauseMs = 60;
 
+/** The victim of a round in which there was no VMM. */
+export const nobody = 'nobody';
+
 export async function playRound(tools: RoundTools, round: Round): Promise<RoundReport> {
   const { world } = tools;
-  await prepare(world, round);
   world.killed = new AbortController();
+  await prepare(world, round);
   const startedMs = hostMs();
   const at = (ms: number): Promise<void> => pause(Math.max(0, startedMs + ms - hostMs()));
   const acts = round.acts.map((act) => at(act.atMs).then(() => perform(world, act)));
@@ -69,8 +72,8 @@ async function prepare(world: World, round: Round): Promise<void> {
         try {
           return await preparePlace(world, round, place);
         } catch (error) {
-          if (!world.mayFail || tries === faultyTries) throw error;
-          await pause(tries * 200);
+          if (world.mayFail && tries < faultyTries) await pause(tries * 200);
+          else return world.findings.add('broken', `place ${place} could not be made ready: ${error}`);
         }
       }
     }),
@@ -122,35 +125,27 @@ async function strike(tools: RoundTools, round: Round): Promise<Strike> {
   return { victim: fault.name === 'reboot' ? 'host' : 'server', serverDied: true, noticedMs: undefined };
 }
 
+/** Kills the VMM of the place that the plan names, or of the next one that has any. */
 async function strikeVmm({ world, host, lostVms }: RoundTools, round: Round): Promise<Strike> {
-  const entry = world.entry(round.victimPlace);
-  const pid = vmmOf(world, entry);
-  const nothing = {
-    victim: `VMM of place ${round.victimPlace}, which had none`,
-    serverDied: false,
-    noticedMs: undefined,
-  };
-  if (pid === undefined) return nothing;
+  const places = world.places.map((_, i) => (round.victimPlace + i) % world.places.length);
+  const found = places.flatMap((place) => vmmOf(world, world.entry(place)).map((pid) => ({ place, pid })))[0];
+  if (!found) return { victim: nobody, serverDied: false, noticedMs: undefined };
+  const { place, pid } = found;
+  const entry = world.entry(place);
   const wasRunning = is(entry, 'RUNNING');
   struck(entry, lostVms, isBusy(world, entry));
   const killedMs = hostMs();
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    return nothing;
-  }
-  const victim = `VMM of place ${round.victimPlace}`;
+  process.kill(pid, 'SIGKILL');
+  const victim = `VMM of place ${place}`;
   if (!wasRunning) return { victim, serverDied: false, noticedMs: undefined };
-  await until(
-    'the notice of a dead VMM',
-    async () => ((await stateOf(world, entry)).state === 'RUNNING' ? undefined : true),
-    {
-      everyMs: 10,
-    },
-  );
+  // Requests that never cease may have woken it again before anybody looks.
+  const isNoticed = async (): Promise<true | undefined> =>
+    (await stateOf(world, entry)).state !== 'RUNNING' ||
+    vmmOf(world, entry).some((other) => other !== pid) ||
+    undefined;
+  await until('the notice of a dead VMM', isNoticed, { everyMs: 10 });
   const noticedMs = hostMs() - killedMs;
-  const limit = noticeMs + busyTimes * (host.worst(killedMs, hostMs()) - 100);
-  if (noticedMs > limit) {
+  if (noticedMs > noticeMs + busyTimes * (host.worst(killedMs, hostMs()) - tickMs)) {
     world.findings.add('broken', `the death of the VMM of ${entry.id} was noticed after ${Math.round(noticedMs)} ms`);
   }
   return { victim, serverDied: false, noticedMs };
@@ -160,8 +155,8 @@ async function strikeVmm({ world, host, lostVms }: RoundTools, round: Round): Pr
 export const isBusy = (world: World, entry: VmEntry): boolean =>
   [...world.underway].some(({ place }) => place !== undefined && world.entry(place) === entry);
 
-const vmmOf = (world: World, entry: VmEntry): number | undefined =>
-  entry.id === '' ? undefined : vmmsOf(world.place.data, entry.id).map(Number)[0];
+const vmmOf = (world: World, entry: VmEntry): number[] =>
+  entry.id === '' ? [] : vmmsOf(world.place.data, entry.id).map(Number);
 
 async function restart(tools: RoundTools, round: Round): Promise<number> {
   await pause(round.downMs);

@@ -1,10 +1,12 @@
 // The server that is killed again and again: always on the same ports and the same data directory.
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { resolve } from 'node:path';
+import { whyNotBindable } from '../../cli/ports.ts';
 import { readServerFile, type ServerFacts } from '../../cli/server-file.ts';
 import { pause } from '../../src/lib/deadline.ts';
 import { hostMs } from './guest.ts';
@@ -38,19 +40,17 @@ export interface RunningProcess {
   kill(signal: NodeJS.Signals): Promise<ProcessEnd>;
 }
 
-/** Two ports that nobody uses now. */
+/**
+ * Two ports that nobody uses now. Below those that the kernel gives to outgoing connections: one of them could be given to whoever
+ * tries to connect to it while the server is dead, and would be connected with itself.
+ */
 export async function freePorts(): Promise<{ apiPort: number; gatewayPort: number }> {
-  const servers = [createServer(), createServer()];
-  const ports = await Promise.all(
-    servers.map(async (server) => {
-      server.listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      const address = server.address();
-      return typeof address === 'object' && address ? address.port : 0;
-    }),
-  );
-  for (const server of servers) server.close();
-  const [apiPort = 0, gatewayPort = 0] = ports;
+  const found: number[] = [];
+  while (found.length < 2) {
+    const port = randomInt(15_000, 30_000);
+    if (!found.includes(port) && (await whyNotBindable('127.0.0.1', port)) === undefined) found.push(port);
+  }
+  const [apiPort = 0, gatewayPort = 0] = found;
   return { apiPort, gatewayPort };
 }
 
