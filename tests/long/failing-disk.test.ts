@@ -5,8 +5,9 @@ import { startTestServer } from '../support/server.ts';
 import { zipOf } from '../support/zip.ts';
 
 const restartEach = 20;
-/** Nobody needs to hear of a log line, of files that go with the next start instead, or of the count of orders in a sleeping MicroVM's record. */
-const quiet = /^(remove|append) |\/microvm\.json|^mkdir microvm-\S+\/disk$|^sync vms\/microvm-/;
+/** Nobody needs to hear of a log line, of files that go later or with the next start, or of the count of orders in a sleeping MicroVM's record. */
+const quiet =
+  /^(remove|append) |\/microvm\.json|^mkdir microvm-\S+\/disk$|^sync (vms\/microvm-|\S+\/vms$)|^rename vms\/\S+\.removed$/;
 /** Lines of a build log are written together or one by one. */
 const fewer = 10;
 
