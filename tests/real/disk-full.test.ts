@@ -55,7 +55,7 @@ test('a VM that finds the disk full waits for room and loses nothing', async () 
       await vi.waitFor(() => expect(logged).toContain('microvm_waits_for_disk'), { timeout: 120_000, interval: 100 });
       await expect(node.suspend(microvmId)).rejects.toThrow("The host's disk is full");
       expect(logged).not.toContain('microvm_goes_on');
-      expect(node.list()).toEqual([{ microvmId, buildId, state: 'running' }]);
+      expect(node.list()).toMatchObject([{ microvmId, buildId, state: 'running' }]);
 
       await disk.free();
       await vi.waitFor(() => expect(logged).toContain('microvm_goes_on'), { timeout: 60_000, interval: 100 });
@@ -119,11 +119,17 @@ test('on a full disk what needs room is refused with the reason, nothing is lost
       name: 'InsufficientCapacityException',
       message: expect.stringContaining('disk'),
     });
-    const before = await stateOf(awake.ask());
+    // With the very last block gone it may wait for room at any time; with some it goes on by itself.
+    await disk.fill(left);
+    const goesOn = (): Promise<State> => vi.waitFor(() => stateOf(awake.ask()), { timeout: 60_000, interval: 1000 });
+    const before = await goesOn();
+    await disk.fill(0);
     await lambda.suspendMicrovm({ microvmIdentifier: awake.id });
     const refused = await server.until(awake.id, 'RUNNING');
     expect(refused.stateReason).toContain("The host's disk is full");
-    expect((await stateOf(awake.ask())).count).toBe(before.count + 1);
+    await disk.fill(left);
+    const after = await goesOn();
+    expect([after.count > before.count, after.file]).toEqual([true, before.file]);
     expect((await asleep.ask()).status).toBe(502);
     expect((await server.until(asleep.id, 'SUSPENDED')).stateReason).toContain('disk');
     expect(await (await s3.getObject(object)).Body?.transformToString()).toBe('old');
@@ -134,7 +140,7 @@ test('on a full disk what needs room is refused with the reason, nothing is lost
     expect([woken.count, woken.file]).toEqual([slept.count + 1, slept.file]);
     await lambda.suspendMicrovm({ microvmIdentifier: awake.id });
     await server.until(awake.id, 'SUSPENDED');
-    expect(await stateOf(awake.ask())).toMatchObject({ count: before.count + 2, file: before.file });
+    expect(await stateOf(awake.ask())).toMatchObject({ count: after.count + 1, file: before.file });
     await stateOf((await launch()).ask());
   } finally {
     await server.close();
