@@ -13,8 +13,7 @@ export async function readMicrovms(app: AppContext): Promise<void> {
   for (const row of await listLiveMicrovms(app.db)) addEndpoint(app, row).isRecovering = true;
 }
 
-export const onHost = (app: AppContext, microvmId: string): NodeMicrovm | undefined =>
-  app.node.list().find((one) => one.microvmId === microvmId);
+export const onHost = (app: AppContext, microvmId: string): NodeMicrovm | undefined => app.node.find(microvmId);
 
 /** The first act of a MicroVM that an earlier server left: waits until its host knows what became of it, and corrects the row. */
 export async function recover(app: AppContext, vm: LiveMicrovm): Promise<void> {

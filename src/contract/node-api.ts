@@ -208,6 +208,8 @@ export interface NodeClient {
   onEnded(listener: (microvmId: string, reason: EndReason) => void): void;
   /** What exists now. */
   list(): NodeMicrovm[];
+  /** The one of `list` with this id. */
+  find(microvmId: string): NodeMicrovm | undefined;
   /**
    * Resolves when it is known what became of a MicroVM that an earlier server left; at once for all others. With a sentence when its VM ran and is
    * gone, or was being started: it is asleep at its last snapshot then, or nothing is left of it. Orders for it wait by themselves.

@@ -1,7 +1,7 @@
 // One host in this process: its images, its MicroVMs, the driver that runs them and the slots they are wired to.
 import { mkdir, readdir } from 'node:fs/promises';
 import { readImageRecord } from '../build/image-record.ts';
-import type { EndReason, LaunchOrder, LaunchReport, NodeClient } from '../contract/node-api.ts';
+import type { EndReason, LaunchOrder, LaunchReport, NodeClient, NodeMicrovm } from '../contract/node-api.ts';
 import type { Clock } from '../lib/clock.ts';
 import { makeDirectory, remove } from '../lib/durable-file.ts';
 import { Fault, isFault } from '../lib/errors.ts';
@@ -101,6 +101,15 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
     residents.delete(microvmId);
   };
 
+  const find = (microvmId: string): NodeMicrovm | undefined => {
+    const one = residents.get(microvmId);
+    if (!one) {
+      return recovery.isPending(microvmId) ? { microvmId, state: 'recovering', snapshot: 0, generation: 0 } : undefined;
+    }
+    const { state, snapshot, orderGeneration: generation, record } = one;
+    return { microvmId, buildId: record.buildId, state, snapshot, generation };
+  };
+
   const held = (): Map<string, HeldMicrovm> => {
     const one = (microvmId: string): [string, HeldMicrovm] => [
       microvmId,
@@ -157,20 +166,14 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
     relayOf: (microvmId) => residents.get(microvmId)?.relay,
 
     async statistics(microvmId) {
-      if (recovery.pending.includes(microvmId)) return undefined;
+      if (recovery.isPending(microvmId)) return undefined;
       return (await settledResident(microvmId, undefined)).statistics();
     },
 
     onEnded: (listener) => void listeners.push(listener),
 
-    list: () => [
-      ...[...residents.values()].map(({ record, state, snapshot, orderGeneration: generation }) => ({
-        ...{ microvmId: record.microvmId, buildId: record.buildId, state, snapshot, generation },
-      })),
-      ...recovery.pending
-        .filter((microvmId) => !residents.has(microvmId))
-        .map((microvmId) => ({ microvmId, state: 'recovering', snapshot: 0, generation: 0 }) as const),
-    ],
+    list: () => [...new Set([...residents.keys(), ...recovery.pending])].flatMap((microvmId) => find(microvmId) ?? []),
+    find,
 
     settled: (microvmId) => recovery.settled(microvmId),
     leftovers: () => cleaning.leftovers,

@@ -12,33 +12,25 @@ import { forEachOf } from '../lib/parallel.ts';
 import type { Slot } from '../net/slot.ts';
 import type { Machine } from '../vmm/driver.ts';
 import { clearAsides } from './asides.ts';
+import { type Found, findMicrovm, whyGone } from './found.ts';
 import { unknownImage } from './image-facts.ts';
 import type { JournalEntry } from './journal.ts';
 import { vmPaths } from './layout.ts';
 import { Resident } from './resident.ts';
 import type { ResidentTools } from './resident-tools.ts';
-import { newestGeneration, readRecord, removeOlderSnapshots, type VmRecord } from './vm-record.ts';
+import { removeOlderSnapshots, type VmRecord } from './vm-record.ts';
 
 /** How many MicroVMs are looked at, or taken over, at a time. */
 const parallel = 8;
 
-/** Of a VM that lives but cannot be taken over; then it is ended. */
-const adoptionAttempts = 3;
-const adoptionPauseMs = 1000;
+/** To take over a VM that lives. */
+const attempts = 3;
+const attemptPauseMs = 1000;
 
 /** By name: which MicroVMs there is something of. */
 export interface Traces {
   directories: readonly string[];
   journal: readonly string[];
-}
-
-interface Found {
-  microvmId: string;
-  /** Undefined also when it cannot be read. */
-  entry: JournalEntry | undefined;
-  record: VmRecord | undefined;
-  /** Number of the newest snapshot. */
-  newest: number;
 }
 
 /** One whose VM is to go on. */
@@ -76,6 +68,10 @@ export class Recovery {
     return [...this.#pending.keys()];
   }
 
+  isPending(microvmId: string): boolean {
+    return this.#pending.has(microvmId);
+  }
+
   /** As `NodeClient.settled`. */
   settled(microvmId: string): Promise<string | undefined> {
     return this.#pending.get(microvmId)?.promise ?? Promise.resolve(this.#lost.get(microvmId));
@@ -85,7 +81,7 @@ export class Recovery {
     const candidates: Candidate[] = [];
     const others: Found[] = [];
     await forEachOf(parallel, journal, async (microvmId) => {
-      const found = await this.#find(microvmId);
+      const found = await findMicrovm(this.#tools, microvmId);
       const candidate = await this.#candidate(found);
       if (candidate) candidates.push(candidate);
       else others.push(found);
@@ -99,18 +95,10 @@ export class Recovery {
     swept.then(() => forEachOf(parallel, others, (found) => this.#settle(found, whyGone(found)))).catch(stop);
     // Nothing runs without having been in the journal before: these need not wait for anything.
     const resting = directories.filter((microvmId) => !journal.includes(microvmId));
-    forEachOf(parallel, resting, async (microvmId) => this.#settle(await this.#find(microvmId), undefined)).catch(stop);
+    forEachOf(parallel, resting, async (microvmId) =>
+      this.#settle(await findMicrovm(this.#tools, microvmId), undefined),
+    ).catch(stop);
     await forEachOf(parallel, candidates, (candidate) => this.#takeOver(candidate));
-  }
-
-  async #find(microvmId: string): Promise<Found> {
-    const { journal, layout } = this.#tools;
-    const [entry, record, newest] = await Promise.all([
-      journal.read(microvmId),
-      readRecord(layout, microvmId),
-      newestGeneration(layout, microvmId),
-    ]);
-    return { microvmId, entry, record: record?.microvmId === microvmId ? record : undefined, newest };
   }
 
   /** With its slot, which is not swept then. */
@@ -162,8 +150,8 @@ export class Recovery {
         // It lives, and what was in the way may pass.
         const why = describe(error);
         log.error('microvm_not_adopted', { microvmId, attempt, why });
-        if (attempt < adoptionAttempts) {
-          await pause(attempt * adoptionPauseMs, signal);
+        if (attempt < attempts) {
+          await pause(attempt * attemptPauseMs, signal);
           continue;
         }
         this.#keep.delete(paths.run);
@@ -174,7 +162,7 @@ export class Recovery {
   }
 
   /** Nothing of it runs. `lost`: why that is so although it ran or was about to. */
-  async #settle({ microvmId, record, newest, entry }: Found, lost: string | undefined): Promise<void> {
+  async #settle({ microvmId, record, newest, entry, unreadable }: Found, lost: string | undefined): Promise<void> {
     const { log, journal, layout } = this.#tools;
     const forgetting = async (why: string | undefined): Promise<void> => {
       await journal.clear(microvmId).catch((error: unknown) => {
@@ -182,6 +170,8 @@ export class Recovery {
       });
       this.#done(microvmId, why);
     };
+    // Nothing is removed that may be good.
+    if (unreadable !== undefined) return forgetting(`What the host has of it cannot be read: ${unreadable}`);
     if (newest === 0 || entry?.act === 'end') {
       // What resists is tried for as long as it takes, and the others do not wait for it.
       void this.#remove(microvmId)
@@ -234,12 +224,4 @@ export class Recovery {
       reject(new Fault('aborted', { what: 'Recovering the MicroVM' }, cause));
     }
   }
-}
-
-/** Of one whose VM was not adopted; undefined when it did not run any more. */
-function whyGone({ entry, newest }: Found): string | undefined {
-  if (!entry) return 'What the host had noted about it could not be read.';
-  if (newest > entry.from || entry.act === 'end') return undefined;
-  if (entry.act === 'launch' || entry.act === 'wake') return 'The server ended while it was being started.';
-  return 'Its files or its network were gone when the server started again.';
 }

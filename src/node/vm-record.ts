@@ -1,8 +1,9 @@
 // What the host writes down about a MicroVM before it makes anything for it, so that a start after a crash knows what it finds.
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { makeDirectory, remove, writeDurably } from '../lib/durable-file.ts';
+import { isMissing, readSmallFile } from '../lib/read-file.ts';
 import { readSealed, sealJson } from '../lib/sealed-json.ts';
 import { newFreshness } from '../vmm/freshness.ts';
 import { type NodeLayout, vmPaths } from './layout.ts';
@@ -18,6 +19,9 @@ const schema = z.object({
   identity: z.object({ machineId: z.string(), bootId: z.string(), hostname: z.string() }),
 });
 
+/** Far above what one has. */
+const maxRecordBytes = 64 << 10;
+
 export type VmRecord = z.infer<typeof schema>;
 
 /** A new identity; it stays the same over all sleeps of the MicroVM. */
@@ -31,19 +35,23 @@ export async function writeRecord(layout: NodeLayout, record: VmRecord): Promise
   await writeDurably(paths.record, sealJson(record));
 }
 
-/** Undefined when there is no readable record. One whose checksum does not fit is better than none: the scrubber names it. */
+/** Undefined when there is none, or none that makes sense. One whose checksum does not fit is better than none: the scrubber names it. Rejects when the disk does not say. */
 export async function readRecord(layout: NodeLayout, microvmId: string): Promise<VmRecord | undefined> {
-  const text = await readFile(vmPaths(layout, microvmId).record, 'utf8').catch(() => '');
+  const text = await readSmallFile(vmPaths(layout, microvmId).record, maxRecordBytes);
   try {
-    return schema.parse(JSON.parse(readSealed(text).json));
+    const record = schema.parse(JSON.parse(readSealed(text ?? '').json));
+    return record.microvmId === microvmId ? record : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** The newest whole snapshot's generation; 0 when it never slept. */
+/** The newest whole snapshot's generation; 0 when it never slept. Rejects when the disk does not say. */
 export async function newestGeneration(layout: NodeLayout, microvmId: string): Promise<number> {
-  const names = await readdir(vmPaths(layout, microvmId).directory).catch(() => []);
+  const names = await readdir(vmPaths(layout, microvmId).directory).catch((error: unknown) => {
+    if (isMissing(error)) return [];
+    throw error;
+  });
   return Math.max(0, ...names.map((name) => Number(/^sleep-(\d+)$/.exec(name)?.[1] ?? 0)));
 }
 

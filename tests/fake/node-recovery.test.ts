@@ -1,5 +1,5 @@
 // A host whose server was killed in the middle of each act: what the next one makes of what it finds.
-import { readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
 import { Fault } from '../../src/lib/errors.ts';
@@ -9,6 +9,7 @@ import { ask } from '../support/real-node.ts';
 import { closeHosts, committed, type FakeHost, hostWith } from './node-rig.ts';
 
 afterEach(async () => {
+  vi.useRealTimers();
   vi.restoreAllMocks();
   await closeHosts();
 });
@@ -208,6 +209,19 @@ test('a snapshot whose record cannot be read is neither used nor removed', async
   await writeFile(join(host.directory, 'vms', id, 'microvm.json'), '{');
   expect(await crashed(host)).toMatch(/microvm\.json, cannot be read/);
   expect(stateOf(host)).toBeUndefined();
+  expect(await files(host, 'vms', id)).toContain('sleep-1');
+});
+
+test('what the disk does not give is tried again, and never removed', async () => {
+  const host = await hostWith();
+  await host.launch('a');
+  await host.node.suspend(id);
+  const record = join(host.directory, 'vms', id, 'microvm.json');
+  await rename(record, `${record}.kept`);
+  await mkdir(record);
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'], shouldAdvanceTime: true, advanceTimeDelta: 500 });
+  expect(await crashed(host)).toMatch(/cannot be read: EISDIR/);
+  vi.useRealTimers();
   expect(await files(host, 'vms', id)).toContain('sleep-1');
 });
 

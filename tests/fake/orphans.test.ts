@@ -173,7 +173,9 @@ test('a record whose MicroVM is gone ends with a reason, a version whose files a
   await using _ = rig;
   await rig.age(hour);
   const list = rig.node.list.bind(rig.node);
+  const find = rig.node.find.bind(rig.node);
   rig.node.list = () => list().filter(({ microvmId }) => microvmId !== asleep);
+  rig.node.find = (microvmId) => (microvmId === asleep ? undefined : find(microvmId));
   const image = (await findMicrovm(rig.store.db, running))?.buildId ?? '';
   await rm(join(rig.layout.images, image), { recursive: true });
   const { orphans } = await rig.survey();
@@ -188,7 +190,7 @@ test('a record whose MicroVM is gone ends with a reason, a version whose files a
   ]);
   const row = await findMicrovm(rig.store.db, asleep);
   expect(row).toMatchObject({ state: 'TERMINATED', stateReason: expect.stringContaining('cleaned up on request') });
-  rig.node.list = list;
+  Object.assign(rig.node, { list, find });
   const launched = await rig.launch();
   expect((await findMicrovm(rig.store.db, launched))?.imageVersion).toBe('1.0');
   expect(await rig.orphans()).toEqual([]);

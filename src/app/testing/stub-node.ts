@@ -123,6 +123,10 @@ export class StubNode implements NodeClient {
     this.#listeners.push(listener);
   }
 
+  find(microvmId: string): NodeMicrovm | undefined {
+    return this.list().find((one) => one.microvmId === microvmId);
+  }
+
   list(): NodeMicrovm[] {
     return [...this.vms.values()].map((vm) =>
       this.recovering.has(vm.microvmId) ? { ...vm, state: 'recovering' } : { ...vm },
