@@ -16,7 +16,10 @@ export interface Reality {
   lostVms: AppSettings['lostVms'];
 }
 
-const unknownWhy = 'The host does not run it any more: it was started anew, or the virtual machine monitor was ended.';
+const unknownWhy = ({ state }: MicrovmRow): string =>
+  state === 'RUNNING' || state === 'SUSPENDING'
+    ? 'The host does not run it any more: it was started anew, or the virtual machine monitor was ended.'
+    : 'The host does not have it any more.';
 
 /** Undefined when the row is right, or becomes right by what it wishes for. One call more may be needed: RUNNING becomes SUSPENDED by way of SUSPENDING. */
 export function correction(row: MicrovmRow, reality: Reality): MicrovmChange | undefined {
@@ -60,8 +63,9 @@ function sleeps(row: MicrovmRow, { snapshot }: NodeMicrovm, reality: Reality): M
 }
 
 /** By policy, for a MicroVM whose VM is gone with what it has done since its last snapshot, if it has one. */
-export function lost(row: MicrovmRow, { host, why = unknownWhy, nowMs, lostVms }: Reality): MicrovmChange {
-  if (host?.state !== 'asleep') return ended(`${why} It had no snapshot to continue from.`, nowMs);
+export function lost(row: MicrovmRow, reality: Reality): MicrovmChange {
+  const { host, why = unknownWhy(row), nowMs, lostVms } = reality;
+  if (host?.state !== 'asleep') return ended(`${why} There is no snapshot to continue from.`, nowMs);
   const { savedAt = 'an earlier time' } = readReport(row);
   if (lostVms === 'end') {
     const stateReason = `${why} Its snapshot of ${savedAt} was given up; with --lost-vms restore it would continue from there.`;

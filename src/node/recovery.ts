@@ -4,16 +4,14 @@
 // - it was being launched, woken or ended: what runs of it is ended; it is asleep at its snapshot or, without one, nothing is left of it;
 // - it has no journal: nothing of it runs, as after the host's next boot.
 // A crash during recovery only means that it is done again. All of this is done in the background, and for many at a time.
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readImageRecord } from '../build/image-record.ts';
 import { pause } from '../lib/deadline.ts';
-import { remove } from '../lib/durable-file.ts';
 import { describe, Fault } from '../lib/errors.ts';
 import { forEachOf } from '../lib/parallel.ts';
 import type { Slot } from '../net/slot.ts';
 import type { Machine } from '../vmm/driver.ts';
-import { removedSuffix } from './cleaning.ts';
+import { clearAsides } from './asides.ts';
 import { unknownImage } from './image-facts.ts';
 import type { JournalEntry } from './journal.ts';
 import { vmPaths } from './layout.ts';
@@ -70,7 +68,7 @@ export class Recovery {
     for (const microvmId of [...directories, ...journal]) this.#pending.set(microvmId, Promise.withResolvers());
     const { promise: swept, resolve: onSwept } = Promise.withResolvers<void>();
     this.adopted = this.#run(directories, journal, onSwept).catch((error: unknown) => this.#stop(error));
-    this.buildsCleared = Promise.all([swept, this.#clearAsides()]).then(() => {});
+    this.buildsCleared = Promise.all([swept, clearAsides(tools)]).then(() => {});
   }
 
   /** MicroVMs of which nothing is known yet. */
@@ -177,28 +175,29 @@ export class Recovery {
 
   /** Nothing of it runs. `lost`: why that is so although it ran or was about to. */
   async #settle({ microvmId, record, newest, entry }: Found, lost: string | undefined): Promise<void> {
-    const { log, journal } = this.#tools;
-    const forgetting = async (): Promise<void> => {
+    const { log, journal, layout } = this.#tools;
+    const forgetting = async (why: string | undefined): Promise<void> => {
       await journal.clear(microvmId).catch((error: unknown) => {
         log.warn('not_journaled', { microvmId, why: describe(error) });
       });
-      this.#done(microvmId, lost);
+      this.#done(microvmId, why);
     };
     if (newest === 0 || entry?.act === 'end') {
       // What resists is tried for as long as it takes, and the others do not wait for it.
       void this.#remove(microvmId)
-        .then(forgetting)
+        .then(() => forgetting(lost))
         .catch((error: unknown) => this.#stop(error));
       return;
     }
     if (record) {
       const resident = await this.#resident(record, newest);
       resident.take(Math.max(entry?.orderGeneration ?? 0, record.orderGeneration));
-    } else {
-      // Its snapshots are kept for whoever can make sense of them.
-      log.error('microvm_record_damaged', { microvmId });
+      return forgetting(lost);
     }
-    await forgetting();
+    // Its snapshots are kept for whoever can make sense of them.
+    const { record: file } = vmPaths(layout, microvmId);
+    log.error('microvm_record_damaged', { microvmId, file });
+    return forgetting(`The host's record of it, ${file}, cannot be read.`);
   }
 
   async #remove(microvmId: string): Promise<void> {
@@ -234,21 +233,6 @@ export class Recovery {
       promise.catch(() => {});
       reject(new Fault('aborted', { what: 'Recovering the MicroVM' }, cause));
     }
-  }
-
-  /** What builds and removals left half done in the data directory. */
-  async #clearAsides(): Promise<void> {
-    const { layout, cleaning } = this.#tools;
-    const clear = (directory: string, isAside: RegExp): Promise<void> =>
-      cleaning.attempt(`What was under way in ${directory}`, async () => {
-        for (const name of (await readdir(directory)).filter((one) => isAside.test(one))) {
-          await remove(join(directory, name));
-        }
-      });
-    await Promise.all([
-      clear(layout.images, new RegExp(`\\.(new|work)$|\\${removedSuffix}$`)),
-      clear(layout.vms, new RegExp(`\\${removedSuffix}$`)),
-    ]);
   }
 }
 

@@ -206,7 +206,7 @@ test('a snapshot whose record cannot be read is neither used nor removed', async
   await host.launch('a');
   await host.node.suspend(id);
   await writeFile(join(host.directory, 'vms', id, 'microvm.json'), '{');
-  await crashed(host);
+  expect(await crashed(host)).toMatch(/microvm\.json, cannot be read/);
   expect(stateOf(host)).toBeUndefined();
   expect(await files(host, 'vms', id)).toContain('sleep-1');
 });
