@@ -98,7 +98,8 @@ export async function copySleeper(
       const record = await readSnapshotRecord(snapshot);
       if (copying.files.has(below(manifestFile(snapshot)))) return await takenMs(record, snapshot);
       await copying.drop(below(paths.directory));
-      for (const { name, sha256 } of record.layers) await verified(copying, below(join(paths.disks, name)), sha256);
+      for (const { name, sha256 } of record.layers ?? [])
+        await verified(copying, below(join(paths.disks, name)), sha256);
       for (const { name, sha256 } of record.files) await verified(copying, below(join(snapshot, name)), sha256);
       await copying.copy(below(paths.record));
       await copying.copy(below(manifestFile(snapshot)));

@@ -28,11 +28,15 @@ export async function compareFile(
   });
 }
 
-/** A small file that carries its own checksum; one of an earlier version only has to be JSON. A missing one is no finding. */
-export function compareSealed(reading: Reading, file: string): Promise<Finding | undefined> {
+/** A small file that carries its own checksum; one of an earlier version only has to be JSON. Where it is `required`, one that is missing is a finding. */
+export function compareSealed(
+  reading: Reading,
+  file: string,
+  { required }: { required: boolean },
+): Promise<Finding | undefined> {
   return unreadable(file, async () => {
     const text = await readFile(file, 'utf8').catch((error: unknown) => {
-      if (isMissing(error)) return undefined;
+      if (isMissing(error) && !required) return undefined;
       throw error;
     });
     if (text === undefined) return undefined;

@@ -8,7 +8,7 @@ const attempts = 3;
 
 export async function* scrubObjects(reading: Reading, directory: string): AsyncGenerator<Finding> {
   for (const file of await bucketRecords(directory)) {
-    const finding = await compareSealed(reading, file);
+    const finding = await compareSealed(reading, file, { required: true });
     if (finding) yield finding;
   }
   for await (const record of objectRecords(directory)) {

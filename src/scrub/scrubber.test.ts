@@ -56,7 +56,10 @@ test('damage is refused below its directory and nowhere else', async () => {
   scrubber.start(0);
   await scrubber.idle();
   const file = join(vm, 'sleep-2', 'manifest.json');
-  expect(scrubber.damageOf({ microvmId: 'microvm-1' })).toMatchObject([{ file }]);
+  expect(scrubber.damageOf({ microvmId: 'microvm-1' })).toMatchObject([
+    { file: join(vm, 'microvm.json'), why: 'it is missing' },
+    { file },
+  ]);
   expect(() => scrubber.refuseDamaged([join(vm, 'sleep-2')])).toThrow(file);
   scrubber.refuseDamaged([join(vm, 'sleep-20'), join(vm, 'sleep'), join(vm, 'disk')]);
   await rm(vm, { recursive: true });

@@ -122,7 +122,9 @@ class DirectoryScrubber implements OpenScrubber {
     const damaged = this.#kept.damage.find(({ file }) =>
       directories.some((directory) => file.startsWith(`${directory}/`)),
     );
-    if (damaged) throw new Fault('snapshot_corrupt', { file: damaged.file, why: damaged.why });
+    if (!damaged) return;
+    const why = `${damaged.why}, as the scrubber found; scrub again when it was put right`;
+    throw new Fault('snapshot_corrupt', { file: damaged.file, why });
   }
 
   startWhenDue(): boolean {

@@ -15,7 +15,7 @@ export async function scrubImage(reading: Reading, layout: NodeLayout, buildId: 
   const directory = join(layout.images, buildId);
   const found = [
     ...(await scrubFiles(reading, directory)).found,
-    await compareSealed(reading, join(directory, 'image.json')),
+    await compareSealed(reading, join(directory, 'image.json'), { required: true }),
   ].filter((finding) => finding !== undefined);
   return (await exists(directory)) ? found : [];
 }
@@ -25,7 +25,8 @@ export async function scrubMicrovm(reading: Reading, layout: NodeLayout, microvm
   for (let attempt = 1; ; attempt++) {
     const generation = await newestGeneration(layout, microvmId);
     const found: Finding[] = [];
-    const ofRecord = await compareSealed(reading, record);
+    // Before its first sleep it may just be being made.
+    const ofRecord = await compareSealed(reading, record, { required: generation > 0 });
     if (ofRecord) found.push(ofRecord);
     if (generation > 0) {
       const files = await scrubFiles(reading, snapshot(generation), disks);
@@ -51,7 +52,8 @@ async function scrubFiles(
   });
   if (!record) return { record, found };
   const files = record.files.map((file) => ({ ...file, path: join(directory, file.name) }));
-  const layers = disks === undefined ? [] : record.layers.map((file) => ({ ...file, path: join(disks, file.name) }));
+  const layers =
+    disks === undefined ? [] : (record.layers ?? []).map((file) => ({ ...file, path: join(disks, file.name) }));
   for (const { path, ...file } of [...files, ...layers]) {
     const finding = await compareFile(reading, path, file, 'the manifest');
     if (finding) found.push(finding);

@@ -9,7 +9,7 @@ import { openSealed } from '../lib/sealed-json.ts';
 
 const maxManifestBytes = 1 << 20;
 
-const file = z.object({
+export const fileRecord = z.object({
   name: z.string().regex(/^[a-z0-9.-]{1,64}$/),
   bytes: z.number().int().nonnegative(),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
@@ -20,8 +20,9 @@ const schema = z.object({
   kind: z.enum(['image', 'microvm']),
   base: z.string().optional(),
   createdMs: z.number().optional(),
-  files: z.array(file).max(16),
-  layers: z.array(file).max(256).default([]),
+  files: z.array(fileRecord).max(16),
+  /** Absent where the driver does not name them. */
+  layers: z.array(fileRecord).max(256).optional(),
 });
 
 export interface SnapshotRecord extends z.output<typeof schema> {

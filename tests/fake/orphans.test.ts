@@ -118,8 +118,9 @@ test('snapshots and layers that the newest snapshot does not need', async () => 
   const [newest = ''] = (await readdir(directory)).filter((name) => name.startsWith('sleep-'));
   // As a real snapshot does, this one names its layers.
   const manifest = join(directory, newest, 'manifest.json');
-  const layers = (await readdir(join(directory, 'disk'))).map((name) => ({ name }));
-  await writeFile(manifest, sealJson({ ...JSON.parse(openSealed(await readFile(manifest, 'utf8'))), layers }));
+  const layers = (await readdir(join(directory, 'disk'))).map((name) => ({ name, bytes: 1, sha256: '0'.repeat(64) }));
+  const record = JSON.parse(openSealed(await readFile(manifest, 'utf8')));
+  await writeFile(manifest, sealJson({ ...record, layers }));
   for (const id of [asleep, running]) {
     await rig.plant(`vms/${id}/disk/layer-77.fake`);
     await rig.plant(`vms/${id}/.sleep-9.new/state.json`);

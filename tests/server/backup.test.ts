@@ -117,7 +117,7 @@ test('whatever changes meanwhile, each backup is one that restores, with counter
       const { body } = await it.get(vm.endpoint, vm.token);
       await asleep(vm);
       counts.set(vm.id, Number(body));
-      await it.s3.putObject({ Bucket: 'test-bucket', Key: `key-${index}`, Body: 'x'.repeat(n % 50) });
+      await it.s3.putObject({ Bucket: 'test-bucket', Key: `key-${index}`, Body: 'x'.repeat(1 + (n % 50)) });
       if (n % 4 === 3) await it.s3.deleteObject({ Bucket: 'test-bucket', Key: `key-${index}` });
     }
   });

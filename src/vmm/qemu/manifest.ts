@@ -5,19 +5,14 @@ import { z } from 'zod';
 import { sha256File, syncPath, writeNew } from '../../lib/durable-file.ts';
 import { Fault } from '../../lib/errors.ts';
 import { openSealed, sealJson } from '../../lib/sealed-json.ts';
+import { fileRecord } from '../snapshot-record.ts';
 
 export const manifestName = 'manifest.json';
 const formatNumber = 1;
 /** Larger disk layers are not hashed on every load (it would cost more than the wake); their size is checked. */
 const hashOnLoadBytes = 64 << 20;
 
-export const fileRecord = z.object({
-  name: z.string().regex(/^[a-z0-9.-]{1,64}$/),
-  bytes: z.number().int().nonnegative(),
-  sha256: z.string().regex(/^[0-9a-f]{64}$/),
-});
-
-const engineRecord = z.object({
+export const engineRecord = z.object({
   driver: z.literal('qemu'),
   qemu: z.string(),
   accelerator: z.enum(['tcg', 'kvm']),
@@ -83,7 +78,11 @@ export function fileOf(manifest: Manifest, directory: string, name: string): Fil
 }
 
 /** Checks size and, unless the file is a large disk layer, content. Rejects with `snapshot_corrupt` naming the file. */
-export async function verifyFile(directory: string, record: FileRecord, options: { always: boolean }): Promise<void> {
+export async function verifyFile(
+  directory: string,
+  record: FileRecord,
+  options: { always: boolean; signal?: AbortSignal },
+): Promise<void> {
   const file = join(directory, record.name);
   const corrupt = (why: string, cause?: unknown): Fault => new Fault('snapshot_corrupt', { file, why }, cause);
   const found = await stat(file).catch((cause: unknown) => {
@@ -91,7 +90,8 @@ export async function verifyFile(directory: string, record: FileRecord, options:
   });
   if (found.size !== record.bytes) throw corrupt(`it has ${found.size} bytes instead of ${record.bytes}`);
   if (!options.always && record.bytes > hashOnLoadBytes) return;
-  if ((await sha256File(file)) !== record.sha256) throw corrupt('its SHA-256 differs from the manifest');
+  if ((await sha256File(file, options.signal)) !== record.sha256)
+    throw corrupt('its SHA-256 differs from the manifest');
 }
 
 /** Rejects with `snapshot_incompatible` when this host cannot load what `needed` describes. */

@@ -28,7 +28,8 @@ export async function mergeLayers(order: CompactOrder): Promise<boolean> {
   const aside = join(dirname(order.target), `.${basename(order.target)}.new`);
   try {
     // What is damaged must not get a checksum that fits.
-    for (const layer of manifest.layers) await verifyFile(order.disks, layer, { always: true });
+    const { signal } = order;
+    for (const layer of manifest.layers) await verifyFile(order.disks, layer, { always: true, signal });
     await mergeInto(order, names, merged);
     await commit(order, manifest, merged, aside);
   } catch (error) {

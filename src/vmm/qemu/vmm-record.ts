@@ -3,7 +3,7 @@
 import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { fileRecord } from './manifest.ts';
+import { fileRecord } from '../snapshot-record.ts';
 import type { ProcessIdentity } from './process-identity.ts';
 
 const recordName = 'vmm.json';
