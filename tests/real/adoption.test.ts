@@ -123,7 +123,7 @@ test('VMs of one image share its memory with the one that was taken over', async
   await Promise.all([machine.kill(), second.kill()]);
 });
 
-test.each([0, 10, 20, 30, 45, 60, 90, 140])(
+test.each([0, 15, 30, 50, 75, 120])(
   'a server that is killed %d ms after it began to suspend leaves a VM that goes on, or a whole snapshot',
   async (ms) => {
     const vm = await vms.place(`cut-${ms}`);
@@ -150,7 +150,7 @@ test.each([0, 10, 20, 30, 45, 60, 90, 140])(
   },
 );
 
-test.each([5, 40, 90])('a VM that was still being started %d ms after that began is ended', async (ms) => {
+test.each([5, 60])('a VM that was still being started %d ms after that began is ended', async (ms) => {
   const vm = await vms.place(`early-${ms}`);
   const holder = vms.hold(vm);
   await holder.said('started');

@@ -93,7 +93,15 @@ test('its root holds nothing else of the host', async () => {
   for (const path of ['/etc/passwd', '/sys', '/dev', host.directory, '/bin/sh'])
     await expect(access(`${root}${path}`)).rejects.toThrow('ENOENT');
   // The scratch directory is not the host's: what a VMM puts there, the host's file systems never see.
-  expect(await readdir(`/run/waterbear-${instance}/m-jailed-one`)).toEqual([]);
+  const runDirectory = `/run/waterbear-${instance}/m-jailed-one`;
+  expect(await readdir(runDirectory)).toEqual(['vmm.json']);
+  // And what the server notes there for the next one, the VMM does not see.
+  expect((await readdir(`${root}${runDirectory}`)).sort()).toEqual([
+    'console.sock',
+    'control.sock',
+    'log.sock',
+    'qmp.sock',
+  ]);
 });
 
 test('its memory is never merged with equal pages of others', async () => {

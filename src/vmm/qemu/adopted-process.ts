@@ -26,7 +26,7 @@ export async function adoptVmm(
   let left = false;
   const watch = async (): Promise<VmmExit> => {
     // The kernel closes a process's sockets just before it is gone; only a VMM that was broken out of closes its monitor and lives.
-    await new Promise<void>((resolve) => connected.qmp.once('close', resolve));
+    if (!connected.qmp.closed) await new Promise<void>((resolve) => connected.qmp.once('close', resolve));
     if (left) return new Promise(() => {});
     await untilGone(identity);
     const outOfMemory = !ending && (await group.outOfMemory());

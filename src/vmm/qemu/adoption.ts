@@ -25,12 +25,12 @@ type RunState = 'runs' | 'stopped' | 'waits' | 'over';
 
 const statusAnswer = z.object({ status: z.string() });
 // https://www.qemu.org/docs/master/interop/qemu-qmp-ref.html#qapidoc-RunState
-const runStates: Readonly<Record<string, RunState>> = {
-  running: 'runs',
-  paused: 'stopped',
-  'save-vm': 'stopped',
-  'io-error': 'waits',
-};
+const runStates: ReadonlyMap<string, RunState> = new Map([
+  ['running', 'runs'],
+  ['paused', 'stopped'],
+  ['save-vm', 'stopped'],
+  ['io-error', 'waits'],
+]);
 
 export interface AdoptionTools {
   images: ImageCache;
@@ -50,7 +50,7 @@ export async function findRunning(runDirectory: string, bootId: string): Promise
 async function runStateOf(qmp: Qmp): Promise<RunState> {
   const answer = statusAnswer.safeParse(await qmp.execute('query-status'));
   if (!answer.success) throw new Fault('vmm_failed', { what: 'answered query-status with something else' });
-  return runStates[answer.data.status] ?? 'over';
+  return runStates.get(answer.data.status) ?? 'over';
 }
 
 /**

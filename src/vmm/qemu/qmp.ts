@@ -43,6 +43,11 @@ export class Qmp extends EventEmitter<{ event: [string, unknown]; close: [] }> {
     return within(timeoutMs, `QEMU's ${command}`, answer).finally(() => this.#waiting.delete(id));
   }
 
+  /** `close` has been emitted, or is about to be. */
+  get closed(): boolean {
+    return this.#socket.destroyed;
+  }
+
   close(): void {
     this.#socket.destroy();
   }

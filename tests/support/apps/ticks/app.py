@@ -43,8 +43,6 @@ def fill():
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         global count, longest
-        if self.path == "/exit":
-            threading.Timer(1.0, lambda: os._exit(7)).start()
         if self.path == "/fill":
             threading.Thread(target=fill, daemon=True).start()
         if self.path == "/begin":
@@ -56,6 +54,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body.encode())
+        if self.path == "/exit":
+            threading.Timer(1.0, lambda: os._exit(7)).start()
 
     def log_message(self, *arguments):
         pass
