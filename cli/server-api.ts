@@ -17,9 +17,15 @@ export interface ApiAnswer {
 const answerTimeoutMs = 10_000;
 
 /** `path` holds letters, digits, `-`, `_`, `.` and `/` only, so that no form of encoding changes it. */
-export async function getSigned(apiUrl: string, path: string, signer: Signer, nowMs: number): Promise<ApiAnswer> {
+export async function getSigned(
+  apiUrl: string,
+  path: string,
+  signer: Signer,
+  nowMs: number,
+  timeoutMs = answerTimeoutMs,
+): Promise<ApiAnswer> {
   const url = new URL(path, apiUrl);
-  return send(url, { headers: signatureHeaders(url, signer, new Date(nowMs)) });
+  return send(url, { headers: signatureHeaders(url, signer, new Date(nowMs)) }, timeoutMs);
 }
 
 /** As `getSigned`; `content` is sent as JSON. */

@@ -60,7 +60,11 @@ async function answering(...answers: unknown[]) {
 }
 
 test('orphans are listed with what to do, within 80 columns', async () => {
-  await using server = await answering({ orphans: [held, slot] }, { orphans: [] }, { orphans: [slot] });
+  await using server = await answering(
+    { orphans: [held, slot], leftovers: [] },
+    { orphans: [], leftovers: [{ what: '/data/vms/a.removed', why: 'EBUSY', attempts: 3, sinceMs: 1 }] },
+    { orphans: [slot], leftovers: [] },
+  );
   const { exitCode, out } = await server.run('orphans');
   expect(exitCode).toBe(0);
   expect(out).toBe(`     SIZE  AGE  ID
@@ -75,7 +79,9 @@ Reap those without a mark: waterbear orphans --reap
 * may hold somebody's work. Reap it by its id: waterbear orphans --reap ID
 `);
   expect(out.split('\n').every((line) => line.length <= 80)).toBe(true);
-  expect((await server.run('orphans')).out).toBe('There are no orphans.\n');
+  expect((await server.run('orphans')).out).toBe(
+    '1 thing could not be removed so far. The server goes on trying:\n  /data/vms/a.removed: EBUSY\nThere are no orphans.\n',
+  );
   expect(JSON.parse((await server.run('orphans', '--json')).out)).toMatchObject({ orphans: [{ id: 'slot:3' }] });
   expect(server.asked.map(({ path }) => path)).toEqual(Array(3).fill('GET /waterbear/v1/orphans'));
 });

@@ -1,5 +1,6 @@
 // `waterbear orphans`: things without an owner on both sides, and their removal.
 import { z } from 'zod';
+import { printableLine } from '../../src/lib/printable.ts';
 import { defineCommand } from '../command.ts';
 import { dataDirectory, dataFlag } from '../data-directory.ts';
 import { listing, plural } from '../listing.ts';
@@ -21,7 +22,11 @@ const found = z.object({
       ...{ ageMs: z.number(), bytes: z.number(), holdsState: z.boolean() },
     }),
   ),
+  leftovers: z.array(z.looseObject({ what: z.string(), why: z.string() })),
 });
+/** Every file of the server is looked at. */
+const longMs = 90_000;
+
 const done = z.object({
   reaped: z.array(z.object({ id: z.string(), done: z.boolean(), why: z.string().optional(), bytes: z.number() })),
   more: z.boolean(),
@@ -48,12 +53,17 @@ younger than a minute, is no orphan. Each one is judged again before it is touch
 });
 
 async function show(facts: ServerFacts, json: boolean, { out }: Surroundings): Promise<number> {
-  const answer = found.parse(membersOf(await getSigned(facts.apiUrl, '/waterbear/v1/orphans', facts, Date.now())));
+  const asked = await getSigned(facts.apiUrl, '/waterbear/v1/orphans', facts, Date.now(), longMs);
+  const answer = found.parse(membersOf(asked));
   if (json) {
     out.write(`${JSON.stringify(answer, undefined, 2)}\n`);
     return 0;
   }
-  const all = answer.orphans;
+  const { orphans: all, leftovers } = answer;
+  if (leftovers.length > 0) {
+    out.write(`${plural(leftovers.length, 'thing')} could not be removed so far. The server goes on trying:\n`);
+    for (const { what, why } of leftovers) out.write(`  ${printableLine(what, 1000)}: ${printableLine(why, 1000)}\n`);
+  }
   if (all.length === 0) {
     out.write('There are no orphans.\n');
     return 0;
@@ -83,7 +93,7 @@ async function reapThem(
     // What was tried is not asked for again.
     const tried = new Set(reaped.map(({ id }) => id));
     const order = ids === true ? { all: true } : { ids: ids.filter((id) => !tried.has(id)) };
-    const answer = done.parse(await askServer(facts, '/waterbear/v1/orphans/reap', order, Date.now(), 90_000));
+    const answer = done.parse(await askServer(facts, '/waterbear/v1/orphans/reap', order, Date.now(), longMs));
     reaped.push(...answer.reaped.filter(({ id }) => !tried.has(id)));
     more = answer.more && answer.reaped.some((one) => one.done);
   }

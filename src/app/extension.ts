@@ -1,6 +1,6 @@
 // What the AWS API has no words for: the server itself, stage times of a MicroVM, the log of a build.
 import type { Limits } from '../contract/limits.ts';
-import type { NodeStatistics } from '../contract/node-api.ts';
+import type { Leftover, NodeStatistics } from '../contract/node-api.ts';
 import { quotasOf } from '../contract/quotas.ts';
 import type { MicrovmState } from '../contract/states.ts';
 import type { MicrovmRow } from '../store/tables.ts';
@@ -66,8 +66,8 @@ export interface Extension {
   buildLog(caller: Caller, buildId: string): Promise<string>;
   /** In Prometheus's text format. For the server's own account. */
   metrics(caller: Caller): Promise<string>;
-  /** Things without an owner, largest first. For the server's own account, as all that cleans up. */
-  orphans(caller: Caller): Promise<Orphan[]>;
+  /** Things without an owner, largest first, and what the host goes on trying to remove. For the server's own account, as all that cleans up. */
+  orphans(caller: Caller): Promise<{ orphans: Orphan[]; leftovers: Leftover[] }>;
   reapOrphans(caller: Caller, order: ReapOrder): Promise<Reaping>;
   collectGarbage(caller: Caller, order: { dryRun: boolean }): Promise<Collection>;
   revokeTokens(caller: Caller, order: RevokeOrder): Promise<Revoked>;
@@ -121,7 +121,7 @@ export function createExtension(app: AppContext): Extension {
     },
     async orphans(caller) {
       requireServerAccount(app, caller);
-      return (await survey(app)).orphans;
+      return { orphans: (await survey(app)).orphans, leftovers: app.node.leftovers() };
     },
     async reapOrphans(caller, order) {
       requireServerAccount(app, caller);

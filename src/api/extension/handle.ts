@@ -76,7 +76,7 @@ const routes: readonly Route[] = [
   {
     method: 'GET',
     pattern: /^\/waterbear\/v1\/orphans$/,
-    answer: async (extension, caller) => jsonAnswer(200, { orphans: await extension.orphans(caller) }),
+    answer: async (extension, caller) => jsonAnswer(200, await extension.orphans(caller)),
   },
   {
     method: 'POST',

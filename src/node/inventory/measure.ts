@@ -21,8 +21,12 @@ export async function thingAt(
   return { kind, id: `${kind}:${name}`, where: path, bytes, ageMs, ...more };
 }
 
-/** Empty when there is no such directory. */
-export const namesIn = (directory: string): Promise<string[]> => readdir(directory).catch(() => []);
+/** Empty when there is no such directory. Rejects when it cannot be read: what is not seen must not count as missing. */
+export const namesIn = (directory: string): Promise<string[]> =>
+  readdir(directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
 
 /** One thing for each name that `kindOf` knows. */
 export async function thingsIn(
