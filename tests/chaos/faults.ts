@@ -5,8 +5,8 @@ export interface FaultKit {
   readonly name: 'none' | 'disk-full' | 'eio' | 'clock' | 'reboot';
   /** Where the data directory must be, if not in the run's scratch directory itself. */
   readonly directory?: string;
-  /** The server's, beside our own. */
-  readonly environment?: NodeJS.ProcessEnv;
+  /** Of the n-th server. */
+  environment?(n: number): NodeJS.ProcessEnv;
   /** Of the server, beside those that every one gets. */
   readonly serverArguments?: readonly string[];
   /** Milliseconds between the server's clock and the machine's. */

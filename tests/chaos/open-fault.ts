@@ -20,16 +20,18 @@ export async function openFault(fault: Fault | undefined, scratch: string, seed:
 }
 
 /** So many writes fail while it lasts. */
-const oneIn = 12;
-const longestAfterStartMs = 500;
+const oneIn = 6;
+const longestAfterStartMs = 2000;
 
 /** From a moment of the round on, through the kill and the first moments of the recovery. */
 function failingWrites(scratch: string, seed: number): FaultKit {
   const armed = join(scratch, 'armed');
+  const report = join(scratch, 'failed-writes');
   const disarm = (): Promise<void> => rm(armed, { force: true });
   return {
     name: 'eio',
-    environment: faultyEnvironment({ oneIn, seed, code: 'EIO', armed, report: join(scratch, 'failed-writes') }),
+    // The schedule begins anew with each process: with one seed, the same operation would fail at every start.
+    environment: (n) => faultyEnvironment({ oneIn, seed: seed + n, code: 'EIO', armed, report }),
     async begin(round, at) {
       await at(round.fault.atMs);
       await writeFile(armed, '');
@@ -59,7 +61,7 @@ function steppedClock(scratch: string): FaultKit {
   };
   return {
     name: 'clock',
-    environment: faultyEnvironment({ clock: file }),
+    environment: () => faultyEnvironment({ clock: file }),
     clockOffset: () => offset,
     steady: () => steady,
     async begin(round, at) {

@@ -170,7 +170,7 @@ export async function startServer({ world, fault, lostVms }: RoundTools, round?:
   for (let tries = 1; ; tries++) {
     const args = ['--build-isolation', round?.buildIsolation ?? 'host', ...policy, ...(fault.serverArguments ?? [])];
     try {
-      return world.connect(await startProcess(world.place, args, fault.environment));
+      return world.connect(await startProcess(world.place, args, fault.environment?.(++world.starts)));
     } catch (error) {
       if (!world.mayFail || tries === faultyTries) throw error;
       await fault.failedStart?.();

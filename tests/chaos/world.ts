@@ -43,6 +43,8 @@ export class World {
   readonly mayFail: boolean;
   readonly seed: number;
   readonly place: ServerPlace;
+  /** Servers that were started. */
+  starts = 0;
   /** Milliseconds between the server's clock and ours. */
   clockOffset: () => number = () => 0;
   readonly clockSteps: boolean;
