@@ -1,6 +1,7 @@
 // What exists beside what should: each thing on the machine and in the data directory must belong to somebody who lives.
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { layersOf } from '../../src/vmm/snapshot-layers.ts';
 import type { Rows } from './database.ts';
 import type { Machine } from './machine.ts';
 
@@ -118,9 +119,7 @@ async function judgeVm(data: string, id: string, isAsleep: boolean): Promise<str
   if (isAsleep && !snapshot) wrong.push(`vms/${id} sleeps without a snapshot`);
   const asides = entries.filter((name) => /\.|~/.test(name) && name !== 'microvm.json');
   if (asides.length > 0) wrong.push(`vms/${id} has ${asides.join(', ')}`);
-  const text = snapshot ? await readFile(join(directory, snapshot, 'manifest.json'), 'utf8').catch(() => '{}') : '{}';
-  const { layers = [] } = JSON.parse(text) as { layers?: { name: string }[] };
-  const named = new Set(layers.map(({ name }) => name));
+  const named = (snapshot && (await layersOf(join(directory, snapshot)))) || new Set();
   const extra = (await names(join(directory, 'disk'))).filter((name) => !named.has(name));
   if (extra.length > (isAsleep ? 0 : 1)) wrong.push(`vms/${id}/disk has ${extra.join(', ')}, which no snapshot names`);
   return wrong;
