@@ -1,22 +1,26 @@
 // Test tiers: unit (beside the code), fake (rooms together, on the fake driver), server (a whole one on the fake driver, with its threads),
 // conformance (real AWS clients), real (QEMU), long (QEMU too, only in `npm run test:long`), and last what all of them left behind. Tiers run
-// one after the other; those that share the machine's devices run file by file. Files of the quick tiers share a process: loading everything
-// anew for each took longer than the tests.
+// one after the other. Tests on real VMs run two files at a time, but for those that use the host's network as only one can, or compare speeds. Files of
+// the quick tiers share a process: loading everything anew for each took longer than the tests.
 import { defineConfig } from 'vitest/config';
+
+const alone = ['net-*', 'hostile/neighbour', 'two-processors', 'chaos'].map((name) => `tests/real/${name}.test.ts`);
 
 const tier = (
   name: string,
   order: number,
   include: string[],
   timeoutMs: number,
-  options: { serial?: boolean; together?: boolean } = {},
+  options: { workers?: number; together?: boolean; exclude?: string[] } = {},
 ) => ({
   test: {
     name,
     include,
+    exclude: options.exclude ?? [],
     testTimeout: timeoutMs,
     hookTimeout: timeoutMs,
-    fileParallelism: !options.serial,
+    fileParallelism: options.workers !== 1,
+    ...(options.workers ? { maxWorkers: options.workers } : {}),
     isolate: !options.together,
     sequence: { groupOrder: order },
   },
@@ -31,9 +35,10 @@ export default defineConfig({
       tier('fake', 1, ['tests/fake/**/*.test.ts'], 30_000, { together: true }),
       tier('server', 2, ['tests/server/**/*.test.ts'], 60_000, { together: true }),
       tier('conformance', 3, ['tests/conformance/**/*.test.ts'], 60_000),
-      tier('real', 4, ['tests/real/**/*.test.ts'], 180_000, { serial: true }),
-      tier('long', 5, ['tests/long/**/*.test.ts'], 900_000, { serial: true }),
-      tier('last', 6, ['tests/last/**/*.test.ts'], 30_000, { serial: true }),
+      tier('real', 4, ['tests/real/**/*.test.ts'], 180_000, { workers: 2, exclude: alone }),
+      tier('alone', 5, alone, 180_000, { workers: 1 }),
+      tier('long', 6, ['tests/long/**/*.test.ts'], 900_000, { workers: 1 }),
+      tier('last', 7, ['tests/last/**/*.test.ts'], 30_000, { workers: 1 }),
     ],
   },
 });

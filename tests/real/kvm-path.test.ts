@@ -116,7 +116,7 @@ describe('a VM under KVM, without disk and network', () => {
     const groups = Object.values(report.lives).map(({ jail }) => jail.cgroup);
     expect(new Set(groups).size).toBe(groups.length);
     for (const { jail } of Object.values(report.lives)) {
-      expect(jail.cgroup).toMatch(/^\/waterbear-kvm\/(boot|first|second)-\d+$/);
+      expect(jail.cgroup).toMatch(/^\/waterbear-kvm\/(boot|first|second)-[0-9a-f]{8}$/);
       expect(jail.limits).toEqual({
         'memory.max': String((2 * 256 + 256) << 20),
         'pids.max': '81',
