@@ -25,7 +25,7 @@ export interface Checked {
 /** Finds what is wrong and says so in `world.findings`. */
 export async function checkRecovery(world: World, host: HostTicks): Promise<Checked> {
   const openMs = hostMs();
-  const living = world.all.filter((entry) => entry.id !== '' && is(entry, 'RUNNING') && !entry.disturbed);
+  const living = world.all.filter((entry) => entry.proven && is(entry, 'RUNNING') && !entry.disturbed);
   let firstAnswerMs: number | undefined;
   await Promise.all(
     living.map(async (entry) => {
