@@ -51,7 +51,7 @@ async function recoverLaunch(world: World, entry: VmEntry): Promise<void> {
   try {
     await until('a launch after the restart', () => askLaunch(world, entry).then(() => true), { ms: 5_000 });
   } catch (error) {
-    if (!world.mayFail) lost(world, `a launch cannot be repeated with its token: ${error}`);
+    lost(world, `a launch cannot be repeated with its token: ${error}`);
     entry.mayBe = ['none'];
   }
 }
@@ -187,7 +187,7 @@ async function checkImage(world: World, image: ImageEntry): Promise<void> {
     if (image.deletion === 'asked') image.deletion = 'no';
     await checkBuild(world, image);
   } catch (error) {
-    if (!world.mayFail) lost(world, `image ${image.name}: ${error}`);
+    lost(world, `image ${image.name}: ${error}`);
   }
 }
 
