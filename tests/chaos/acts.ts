@@ -152,10 +152,12 @@ async function deleteImage(world: World, image: ImageEntry, signal: AbortSignal)
   await until(`the deletion of ${image.name}`, () => imageGone(world, image), { signal });
 }
 
-/** True once the API does not know it any more. */
+/** True once the API does not know it any more. A deletion that failed, where such things may be, is asked for again. */
 export async function imageGone(world: World, image: ImageEntry): Promise<true | undefined> {
+  const which = { imageIdentifier: image.imageArn };
   try {
-    await world.lambda.getMicrovmImage({ imageIdentifier: image.imageArn });
+    const { state } = await world.lambda.getMicrovmImage(which);
+    if (state === 'DELETE_FAILED' && world.mayFail) await world.lambda.deleteMicrovmImage(which);
     return undefined;
   } catch (error) {
     if ((error as Error).name !== 'ResourceNotFoundException') throw error;

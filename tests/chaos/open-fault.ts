@@ -3,20 +3,48 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pause } from '../../src/lib/deadline.ts';
 import { faultyEnvironment } from '../support/faulty-server.ts';
+import { smallDisk } from '../support/small-disk.ts';
 import { type FaultKit, noFault } from './faults.ts';
 import type { Fault } from './plan.ts';
 import { rebootFault } from './reboot.ts';
-import { makeSmallDisk } from './small-disk.ts';
 
 export async function openFault(fault: Fault | undefined, scratch: string, seed: number): Promise<FaultKit> {
   if (fault === undefined) return noFault;
   const open: Record<Fault, () => FaultKit | Promise<FaultKit>> = {
     reboot: () => rebootFault,
-    'disk-full': () => makeSmallDisk(scratch),
+    'disk-full': () => filledDisk(),
     eio: () => failingWrites(scratch, seed),
     clock: () => steppedClock(scratch),
   };
   return open[fault]();
+}
+
+const diskMib = 6144;
+/** What a filled disk has left, at most. */
+const mostLeftMib = 24;
+
+/** Really full: the data directory is on a small file system of its own, and only that is ever filled. Every second start finds it still full. */
+async function filledDisk(): Promise<FaultKit> {
+  const disk = await smallDisk(diskMib);
+  let kills = 0;
+  return {
+    name: 'disk-full',
+    directory: disk.directory,
+    // What is looked at is a disk without room, not the room that admission keeps.
+    serverArguments: ['--disk-reserve', '0'],
+    async begin(round, at) {
+      await at(round.fault.atMs);
+      // It may have less left than that already.
+      await disk.fill(Math.floor(round.fault.strength * mostLeftMib)).catch(() => {});
+    },
+    async afterKill() {
+      kills += 1;
+      if (kills % 2 === 0) await disk.free();
+    },
+    failedStart: disk.free,
+    end: disk.free,
+    close: async () => disk[Symbol.asyncDispose](),
+  };
 }
 
 /** So many writes fail while it lasts. */

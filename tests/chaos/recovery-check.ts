@@ -25,7 +25,7 @@ export interface Checked {
 /** Finds what is wrong and says so in `world.findings`. */
 export async function checkRecovery(world: World, host: HostTicks): Promise<Checked> {
   const openMs = hostMs();
-  const living = world.all.filter((entry) => entry.id !== '' && is(entry, 'RUNNING') && !entry.disturbed);
+  const living = world.all.filter((entry) => entry.proven && is(entry, 'RUNNING') && !entry.disturbed);
   let firstAnswerMs: number | undefined;
   await Promise.all(
     living.map(async (entry) => {
@@ -51,7 +51,7 @@ async function recoverLaunch(world: World, entry: VmEntry): Promise<void> {
   try {
     await until('a launch after the restart', () => askLaunch(world, entry).then(() => true), { ms: 5_000 });
   } catch (error) {
-    if (!world.mayFail) lost(world, `a launch cannot be repeated with its token: ${error}`);
+    lost(world, `a launch cannot be repeated with its token: ${error}`);
     entry.mayBe = ['none'];
   }
 }
@@ -187,7 +187,7 @@ async function checkImage(world: World, image: ImageEntry): Promise<void> {
     if (image.deletion === 'asked') image.deletion = 'no';
     await checkBuild(world, image);
   } catch (error) {
-    if (!world.mayFail) lost(world, `image ${image.name}: ${error}`);
+    lost(world, `image ${image.name}: ${error}`);
   }
 }
 

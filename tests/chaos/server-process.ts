@@ -55,8 +55,8 @@ export async function freePorts(): Promise<{ apiPort: number; gatewayPort: numbe
 }
 
 /**
- * Starts `waterbear serve`. Resolves as soon as both ports take connections, whatever it does in the background;
- * rejects when it ends before, or is not there in time: then it is dead.
+ * Starts `waterbear serve`. Resolves when both ports take connections and it says that it serves, whatever it does in the
+ * background; rejects when it ends before, or is not there in time: then it is dead.
  */
 export async function startProcess(
   place: ServerPlace,
@@ -72,6 +72,7 @@ export async function startProcess(
   const stdio = ['ignore', 'ignore', log, 'ipc'] as const;
   const child = spawn(`${repository}/bin/waterbear`, ['serve', ...args], { stdio: [...stdio], env: environment });
   closeSync(log);
+  const said = once(child, 'message');
   const gone = once(child, 'exit').then(([code, signal]) => ({ code, signal }));
   let shouldLive = true;
   const kill: RunningProcess['kill'] = (signal) => {
@@ -82,7 +83,9 @@ export async function startProcess(
   try {
     await Promise.all([apiPort, gatewayPort].map((port) => untilOpen(port, child)));
     const openMs = hostMs() - startedMs;
-    const facts = await factsOf(data);
+    // It says so once it has written down where it is.
+    await Promise.race([said, gone.then(endedEarly)]);
+    const facts = await readServerFile(data);
     const ca = await readFile(facts.caFile, 'utf8');
     return {
       ...{ pid: child.pid ?? 0, openMs, facts, ca, gone, kill },
@@ -96,21 +99,15 @@ export async function startProcess(
   }
 }
 
-/** The first start writes them a moment after it has opened its ports. */
-async function factsOf(data: string): Promise<ServerFacts> {
-  for (let tries = 0; tries < 100; tries++) {
-    const facts = await readServerFile(data).catch(() => undefined);
-    if (facts) return facts;
-    await pause(50);
-  }
-  return readServerFile(data);
+function endedEarly({ code, signal }: ProcessEnd): never {
+  throw new Error(`the server ended with ${code ?? signal} before it served`);
 }
 
 async function untilOpen(port: number, child: ChildProcess): Promise<void> {
   const end = hostMs() + startDeadlineMs;
   while (!(await takesConnections(port))) {
     if (child.exitCode !== null || child.signalCode !== null) {
-      throw new Error(`the server ended with ${child.exitCode ?? child.signalCode} before its ports were open`);
+      endedEarly({ code: child.exitCode, signal: child.signalCode });
     }
     if (hostMs() > end) throw new Error(`port ${port} was not open after ${startDeadlineMs} ms`);
     await pause(10);
