@@ -4,7 +4,7 @@ import { getSigned } from '../../cli/server-api.ts';
 import type { MicrovmFacts } from '../../src/app/extension.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
 import { zipOf } from '../support/zip.ts';
-import { publicAddress, startSmallInternet } from './net/small-internet.ts';
+import { publicAddress, startSmallInternet } from '../real/net/small-internet.ts';
 
 const port = 7777;
 const idlePolicy = { maxIdleDurationSeconds: 4, suspendedDurationSeconds: 600, autoResumeEnabled: true };
