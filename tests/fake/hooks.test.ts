@@ -78,6 +78,9 @@ test.each([
   await vi.waitFor(async () => {
     expect(await it.lambda.getMicrovm({ microvmIdentifier: id })).toMatchObject({ state, stateReason });
   });
+  // A server that cannot put it to sleep would leave it running.
+  if (state === 'RUNNING') await it.lambda.terminateMicrovm({ microvmIdentifier: id });
+  await it.until(id, 'TERMINATED');
 });
 
 test('a validation holds the memory of the image beside the build’s, and gives all of it back when its VM dies', async () => {

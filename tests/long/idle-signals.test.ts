@@ -2,9 +2,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { getSigned } from '../../cli/server-api.ts';
 import type { MicrovmFacts } from '../../src/app/extension.ts';
+import { publicAddress, startSmallInternet } from '../real/net/small-internet.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
 import { zipOf } from '../support/zip.ts';
-import { publicAddress, startSmallInternet } from '../real/net/small-internet.ts';
 
 const port = 7777;
 const idlePolicy = { maxIdleDurationSeconds: 4, suspendedDurationSeconds: 600, autoResumeEnabled: true };
