@@ -1,4 +1,5 @@
 // Brings each MicroVM from the state it is in to the state that is wished for, one act at a time.
+import { Fault, isFault } from '../lib/errors.ts';
 import { type Act, launch, resume, suspend, terminate } from './acts.ts';
 import { changeState } from './change-state.ts';
 import type { AppContext } from './context.ts';
@@ -51,10 +52,13 @@ async function work(app: AppContext, vm: LiveMicrovm): Promise<void> {
       const act = nextAct(vm);
       if (!act) return;
       await act(app, vm);
+      vm.unrecorded = undefined;
     }
   } catch (error) {
     // An act could not even be recorded (a full disk, say). The task `unsettled` asks again.
     app.log.error('microvm.convergence_failed', { microvmId: vm.row.microvmId, error: String(error) });
+    const what = `What became of MicroVM ${vm.row.microvmId} could not be recorded.`;
+    vm.unrecorded = isFault(error) ? error : new Fault('internal', { what }, error);
     vm.retryAtMs = app.clock.elapsed() + failurePauseMs;
   } finally {
     // Runs in the same turn as the decision that nothing is left to do, so that no wish falls between.

@@ -176,6 +176,20 @@ test('a wake that cannot be recorded rejects at once instead of spinning', async
   expect(t.node.calls.filter((call) => call.startsWith('resume'))).toHaveLength(1);
 });
 
+test('a wake that finds no room for its record says so, and goes on when there is room', async () => {
+  await using t = await testApp();
+  const microvmId = await asleep(t);
+  const full = vi.spyOn(t.app.context.stageMetrics, 'record').mockImplementation(() => {
+    throw new Fault('disk_full', { file: 'waterbear.db', path: 'waterbear.db' });
+  });
+  await expect(t.app.endpoints.awake(microvmId)).rejects.toMatchObject({ code: 'disk_full' });
+  full.mockRestore();
+  await expect(t.app.endpoints.awake(microvmId)).rejects.toMatchObject({ code: 'disk_full' });
+  await t.clock.advance(1000);
+  await t.app.endpoints.awake(microvmId);
+  expect((await t.get(microvmId)).state).toBe('RUNNING');
+});
+
 test('an endpoint opened for a MicroVM that was not written down is given back', async () => {
   await using t = await testApp();
   await t.launch();

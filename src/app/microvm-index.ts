@@ -26,6 +26,8 @@ export interface LiveMicrovm {
   wake: Promise<void> | undefined;
   /** Why the last wake failed. */
   wakeFault: Fault | undefined;
+  /** Why the last act could not be recorded; undefined when it was. */
+  unrecorded: Fault | undefined;
   /** No act before this time, as `Clock.elapsed` has it. */
   retryAtMs: number;
   /** No suspend by the idle policy before this time, likewise; the pause doubles with each failure. */
@@ -53,6 +55,7 @@ export class MicrovmIndex {
       worker: undefined,
       wake: undefined,
       wakeFault: undefined,
+      unrecorded: undefined,
       retryAtMs: 0,
       idleRetryAtMs: 0,
       failedSuspends: 0,

@@ -56,7 +56,8 @@ export async function awake(app: AppContext, vm: LiveMicrovm): Promise<void> {
     }
     // Nothing could be recorded: another round would only spin until the pause is over.
     if (vm.row.generation === generation || vm.retryAtMs > app.clock.elapsed()) {
-      throw new Fault('internal', { what: `What became of MicroVM ${vm.row.microvmId} could not be recorded.` });
+      const what = `MicroVM ${vm.row.microvmId} did not come to rest.`;
+      throw vm.unrecorded ?? new Fault('internal', { what });
     }
   }
 }
