@@ -2,6 +2,7 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pause } from '../../src/lib/deadline.ts';
+import { run } from '../../src/lib/process.ts';
 import { faultyEnvironment } from '../support/faulty-server.ts';
 import { smallDisk } from '../support/small-disk.ts';
 import { type FaultKit, noFault } from './faults.ts';
@@ -27,6 +28,11 @@ const mostLeftMib = 24;
 async function filledDisk(): Promise<FaultKit> {
   const disk = await smallDisk(diskMib);
   let kills = 0;
+  // Blocks are free when the file system has written down that they are.
+  const free = async (): Promise<void> => {
+    await disk.free();
+    await run('sync', ['-f', disk.directory]);
+  };
   return {
     name: 'disk-full',
     directory: disk.directory,
@@ -39,10 +45,10 @@ async function filledDisk(): Promise<FaultKit> {
     },
     async afterKill() {
       kills += 1;
-      if (kills % 2 === 0) await disk.free();
+      if (kills % 2 === 0) await free();
     },
-    failedStart: disk.free,
-    end: disk.free,
+    failedStart: free,
+    end: free,
     close: async () => disk[Symbol.asyncDispose](),
   };
 }
