@@ -3,6 +3,7 @@ package main
 
 import (
 	"os"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -101,6 +102,7 @@ func hello() (string, *callError) {
 		return "", failed("kernel release: %v", err)
 	}
 	text := appendQuoted([]byte(`{"agent":"`+agentVersion+`","kernel":`), string(release[:len(release)-1]))
+	text = strconv.AppendInt(append(text, `,"elapsedMs":`...), now().Milliseconds(), 10)
 	return string(append(text, '}')), nil
 }
 

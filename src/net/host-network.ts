@@ -4,6 +4,7 @@ import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
 import { chooseRange, resolverAddress, slotAt } from './addresses.ts';
 import { overlap, parseBlock } from './blocks.ts';
+import { aloneOnHost } from './host-lock.ts';
 import { hostRules, instancesOnHost, withoutHostRules } from './host-rules.ts';
 import { type SlotLimits, slotLimits, tableTooSmall } from './limits.ts';
 import { askJson, ipBatch, missingRight, nftLoad } from './network-tools.ts';
@@ -54,15 +55,10 @@ export interface HostShare {
 export async function openHost(order: HostOrder): Promise<HostShare> {
   const { instance, egress, udp, slots } = order;
   const allowedRanges = checkAllowedRanges(order.allowedRanges);
-  const [routes, instances] = await Promise.all([listRoutes(), instancesOnHost()]);
-  const destinations = routes.flatMap(({ dst }) => (dst ? [dst] : []));
-  const reserved = reservations(routes, instance);
-  const kept = reserved.find((dst) => !allowedRanges.some((allowed) => overlap(parseBlock(allowed), parseBlock(dst))));
-  const range = kept ?? chooseRange([...destinations, ...allowedRanges], order.range);
+  const { range, reserved } = await aloneOnHost(() => takeRange(order, allowedRanges));
+  const instances = await instancesOnHost();
   // Two servers on one host: the last to go turns forwarding off again, so the mark is handed on.
   const forwardingWasOff = egress === 'internet' && (!forwarding() || instances.forwardingWasOff.length > 0);
-  // Reserves the range, and keeps packets to slots that are gone from leaving by the default route.
-  if (!kept) await ipBatch([`route add unreachable ${range} metric ${reservationMetric(instance)}`]);
   const resolver = egress === 'internet' ? await startResolver(order, range) : undefined;
   try {
     const reach = { egress, udp, allowedRanges, resolver: resolver?.place };
@@ -81,6 +77,19 @@ export async function openHost(order: HostOrder): Promise<HostShare> {
     await resolver?.[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** The range that an earlier server had, or a free one. */
+async function takeRange({ instance, range: wished }: HostOrder, allowedRanges: readonly string[]) {
+  const routes = await listRoutes();
+  const reserved = reservations(routes, instance);
+  const kept = reserved.find((dst) => !allowedRanges.some((allowed) => overlap(parseBlock(allowed), parseBlock(dst))));
+  if (kept) return { range: kept, reserved };
+  const destinations = routes.flatMap(({ dst }) => (dst ? [dst] : []));
+  const range = chooseRange([...destinations, ...allowedRanges], wished);
+  // Reserves the range, and keeps packets to slots that are gone from leaving by the default route.
+  await ipBatch([`route add unreachable ${range} metric ${reservationMetric(instance)}`]);
+  return { range, reserved };
 }
 
 async function startResolver({ resolvConf, clock, log }: HostOrder, range: string): Promise<Resolver> {

@@ -64,7 +64,7 @@ export class GuestClient extends EventEmitter<{ broken: [string] }> implements G
   }
 
   /** An end of the application that was told before is told again. */
-  hello(timeoutMs: number): Promise<{ agent: string; kernel: string }> {
+  hello(timeoutMs: number): Promise<{ agent: string; kernel: string; elapsedMs?: number | undefined }> {
     return this.#ask('hello', {}, timeoutMs, words.hello);
   }
 

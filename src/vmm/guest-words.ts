@@ -30,7 +30,8 @@ export type GuestAnswer = z.infer<typeof answer>;
 export type GuestEvent = z.infer<typeof exited>;
 
 export const words = {
-  hello: z.object({ agent: text(64), kernel: text(128) }),
+  /** `elapsedMs`: by the guest's clock, since its agent began; earlier agents do not say it. */
+  hello: z.object({ agent: text(64), kernel: text(128), elapsedMs: z.number().int().nonnegative().optional() }),
   nothing: z.unknown().transform(() => undefined),
   listening: z.object({ listening: z.boolean() }),
   hook: z.object({ status: z.number().int().min(100).max(999) }),

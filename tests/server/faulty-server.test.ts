@@ -17,7 +17,8 @@ beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'waterbear-faulty-'));
 });
 afterEach(async () => {
-  await server?.stop('SIGKILL');
+  await rm(at('armed'), { force: true });
+  await server?.stop('SIGTERM');
   await rm(directory, { recursive: true, force: true });
 });
 

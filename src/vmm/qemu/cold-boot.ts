@@ -6,6 +6,7 @@ import type { Stopwatch } from '../../lib/stopwatch.ts';
 import type { BootOrder, ThrowawayOrder } from '../driver.ts';
 import { GuestClient } from '../guest-client.ts';
 import { verifyToolkit } from '../toolkit-checksums.ts';
+import { checkClockRate } from './clock-rate.ts';
 import type { DiskLayer } from './machine-shape.ts';
 import type { Manifest } from './manifest.ts';
 import { createMemoryFile, type MemoryFile } from './memfd.ts';
@@ -33,11 +34,13 @@ export interface BootParts {
   plan: VmmPlan;
   layers: DiskLayer[];
   translationMib?: number;
+  /** What its clock shows matters: others will be made of it. */
+  keepsTime?: true;
 }
 
 /**
- * Boots. Once in some hundred times under emulation a guest stands still before its agent speaks: it gets a second attempt, with the
- * whole time. Rejects with `guest_failed`, or `toolkit_damaged` before anything starts; nothing is left then.
+ * Boots. Once in some hundred times under emulation a guest stands still before its agent speaks, or its clock runs wrong: it gets a second attempt, with
+ * the whole time. Rejects with `guest_failed`, or `toolkit_damaged` before anything starts; nothing is left then.
  */
 export async function coldBoot(
   tools: BootTools,
@@ -50,7 +53,7 @@ export async function coldBoot(
   try {
     return await attempt(tools, order, parts, stopwatch, limitMs / 3);
   } catch (error) {
-    if (!isFault(error, 'guest_failed') || !isFault(error.cause, 'deadline_exceeded')) throw error;
+    if (!isFault(error, 'guest_failed') || !isFault(error.cause, 'deadline_exceeded', 'guest_failed')) throw error;
     stopwatch.lap('stuck');
     return attempt(tools, order, parts, stopwatch, limitMs);
   }
@@ -59,7 +62,7 @@ export async function coldBoot(
 async function attempt(
   { guestDirectory, toolDirectory }: BootTools,
   { size, runDirectory, signal, wire, onConsole }: BootOrder | ThrowawayOrder,
-  { plan, ...disks }: BootParts,
+  { plan, keepsTime, ...disks }: BootParts,
   stopwatch: Stopwatch,
   helloMs: number,
 ): Promise<ColdBoot> {
@@ -81,8 +84,12 @@ async function attempt(
     stopwatch.lap('spawn');
     const guest = new GuestClient(process.control, wire);
     await process.qmp.execute('cont');
-    const hello = await guest.hello(helloMs);
+    const { elapsedMs: _, ...hello } = await guest.hello(helloMs);
     stopwatch.lap('boot');
+    if (keepsTime) {
+      await checkClockRate(async () => (await guest.hello(helloMs)).elapsedMs ?? 0);
+      stopwatch.lap('clock');
+    }
     const stages = stopwatch.stages();
     return { memory, hello, process, guest, stages, repaired: [], onConsole, suspendSaver: undefined, release };
   } catch (error) {
