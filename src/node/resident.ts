@@ -260,8 +260,13 @@ export class Resident {
     // Before the slot, and with it the relay's address, can become another's: nobody may dial it any more.
     this.#tools.onEnded(microvmId, reason, isAsleep);
     this.#release(awake.slot);
-    if (isAsleep) this.#tools.journal.clear(microvmId).catch(() => {});
-    else void this.#tools.cleaning.attempt(`MicroVM ${microvmId}, which has ended`, () => this.remove());
+    if (isAsleep) {
+      this.#tools.journal.clear(microvmId).catch(() => {});
+      // Whoever wakes it waits for that: the next layer may have the same name.
+      this.#tidying = this.#snapshots.dropStrayLayers().finally(() => {
+        this.#tidying = undefined;
+      });
+    } else void this.#tools.cleaning.attempt(`MicroVM ${microvmId}, which has ended`, () => this.remove());
   }
 }
 

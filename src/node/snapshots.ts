@@ -1,8 +1,11 @@
 // The snapshots of one MicroVM on this host's disk: the newest whole one, and the merge of its disk layers while it sleeps.
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { remove } from '../lib/durable-file.ts';
 import { describe } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { Driver } from '../vmm/driver.ts';
+import { layersOf } from '../vmm/snapshot-layers.ts';
 import type { ImageFacts } from './image-facts.ts';
 import { type NodeLayout, vmPaths } from './layout.ts';
 import { type MergePlan, mergePlan } from './merge-policy.ts';
@@ -74,6 +77,17 @@ export class Snapshots {
   /** Whether layers are being merged. */
   get isMerging(): boolean {
     return this.#merging !== undefined;
+  }
+
+  /** What a waking time wrote that did not end in a sleep. Only while it sleeps and is not woken. Never rejects: the next wake replaces what stays. */
+  async dropStrayLayers(): Promise<void> {
+    try {
+      const named = this.newest === undefined ? undefined : await layersOf(this.newest);
+      if (!named) return;
+      for (const name of await readdir(this.disks)) if (!named.has(name)) await remove(join(this.disks, name));
+    } catch (error) {
+      this.#tools.log.warn('layers_not_removed', { microvmId: this.#microvmId, why: describe(error) });
+    }
   }
 
   get #plan(): MergePlan {
