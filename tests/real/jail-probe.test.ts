@@ -1,5 +1,5 @@
 // The jail of a VMM, tried from inside: a shell stands in the place of a QEMU that was broken out of, and tries to get further.
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -187,6 +187,8 @@ test('it can fork no further than its number of processes', async () => {
   expect(limit).toBe(81);
   await expect.poll(count, { timeout: 20_000 }).toBeGreaterThan(limit - 3);
   const output = probe.output;
+  // The shell gives up by itself; what it started holds its output open.
+  await expect.poll(() => existsSync(`/proc/${probe.pid}`), { timeout: 20_000 }).toBe(false);
   const members = (await readFile(join(group, 'cgroup.procs'), 'utf8')).split('\n').filter(Boolean);
   expect(members.length).toBeLessThanOrEqual(limit);
   for (const pid of members) process.kill(Number(pid), 'SIGKILL');

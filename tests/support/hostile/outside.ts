@@ -7,11 +7,9 @@ import { NetworkHelper } from '../../real/net/network-helper.ts';
 export const publicAddress = '198.51.100.7';
 const hostEnd = '198.51.100.1';
 
-const imds = '169.254.169.254';
-
 /** Some of each kind that no guest may reach. */
 export const forbiddenAddresses = {
-  metadata: [imds, '169.254.170.2'],
+  metadata: ['169.254.169.254', '169.254.170.2'],
   private: ['10.213.7.7', '172.30.213.7', '192.168.213.7'],
   carrier: ['100.64.213.7'],
   reserved: ['192.0.0.170', '198.18.213.7', '240.0.213.7'],
@@ -37,8 +35,7 @@ export async function startOutside(instance: string, port: number): Promise<Outs
     await setUp(names, instance);
     const servers = stack.use(await NetworkHelper.start(names.namespace, 'listen', `${port}`));
     const observer = stack.use(await NetworkHelper.start(names.namespace, 'sniff', 'out0'));
-    // Another test may play the metadata service at the same time, and then has the better route.
-    const mine = [publicAddress, ...Object.values(forbiddenAddresses).flat()].filter((one) => one !== imds);
+    const mine = [publicAddress, ...Object.values(forbiddenAddresses).flat()];
     await Promise.all(mine.map((address) => answers(address, port)));
     const forget = (): void => {
       servers.lines.length = 0;
