@@ -6,7 +6,8 @@ import type { Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { place } from '../../src/contract/traffic.ts';
-import { hostOf, type Rig, readAll, startRig, until } from './gateway-rig.ts';
+import { type Rig, readAll, startRig, until } from './gateway-rig.ts';
+import { hostOf } from './pretended-plane.ts';
 
 let rig: Rig;
 /** `x-amzn-requestid` as the application saw it, by path. */

@@ -6,7 +6,8 @@ import { connect } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openAuthority } from '../../src/gateway/authority.ts';
 import { systemClock } from '../../src/lib/clock.ts';
-import { type Answer, exchange, hostOf, type Rig, readAll, startRig } from './gateway-rig.ts';
+import { type Answer, exchange, type Rig, readAll, startRig } from './gateway-rig.ts';
+import { hostOf } from './pretended-plane.ts';
 
 let rig: Rig;
 beforeAll(async () => {

@@ -3,7 +3,8 @@ import { Client, credentials, type Server, status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { cancelled, deserialize, echoService, serialize, startEcho } from '../support/apps/clients/echo-service.ts';
 import { EchoClient } from '../support/echo-client.ts';
-import { hostOf, type Rig, startRig, until } from './gateway-rig.ts';
+import { type Rig, startRig, until } from './gateway-rig.ts';
+import { hostOf } from './pretended-plane.ts';
 
 let rig: Rig;
 let server: Server;

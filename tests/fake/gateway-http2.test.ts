@@ -8,8 +8,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { run } from '../../src/lib/process.ts';
-import { hostOf, type Rig, startRig, until } from './gateway-rig.ts';
+import { type Rig, startRig, until } from './gateway-rig.ts';
 import { answerOf, askHttp2, openSession } from './http2-client.ts';
+import { hostOf } from './pretended-plane.ts';
 
 const mib = 1024 * 1024;
 let rig: Rig;

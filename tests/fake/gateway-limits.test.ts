@@ -11,7 +11,8 @@ import { Agent, createServer as createHttpsServer, request } from 'node:https';
 import type { AddressInfo, Server } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { within } from '../../src/lib/deadline.ts';
-import { hostOf, type Rig, readAll, startRig, until } from './gateway-rig.ts';
+import { type Rig, readAll, startRig, until } from './gateway-rig.ts';
+import { hostOf } from './pretended-plane.ts';
 
 const perSecond = 2_000_000;
 let rig: Rig;

@@ -4,8 +4,9 @@ import type { OutgoingHttpHeaders, RequestListener } from 'node:http';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { encodeFrame } from '../../src/contract/shell-frames.ts';
 import { type Client, clientOver, newClient, opened } from '../support/web-socket-client.ts';
-import { hostOf, type Rig, startRig, until } from './gateway-rig.ts';
+import { type Rig, startRig, until } from './gateway-rig.ts';
 import { answerOf, askHttp2, openSession } from './http2-client.ts';
+import { hostOf } from './pretended-plane.ts';
 
 let rig: Rig;
 let token: string;

@@ -2,7 +2,8 @@
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { hostOf, type Rig, readAll, startRig } from './gateway-rig.ts';
+import { type Rig, readAll, startRig } from './gateway-rig.ts';
+import { hostOf } from './pretended-plane.ts';
 
 let rig: Rig;
 let token = '';

@@ -4,7 +4,8 @@ import type { IncomingMessage, RequestListener } from 'node:http';
 import { request } from 'node:https';
 import { createServer, type Server } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { hostOf, type Rig, readAll, startRig, until } from './gateway-rig.ts';
+import { type Rig, readAll, startRig, until } from './gateway-rig.ts';
+import { hostOf } from './pretended-plane.ts';
 
 const mib = 1024 * 1024;
 let rig: Rig;

@@ -4,7 +4,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { request } from 'node:https';
 import { createServer } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { hostOf, type Rig, startRig, until } from './gateway-rig.ts';
+import { type Rig, startRig, until } from './gateway-rig.ts';
+import { hostOf } from './pretended-plane.ts';
 
 let rig: Rig;
 let wakeUp: () => void;

@@ -5,7 +5,8 @@ import type { TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { WebSocketServer } from 'ws';
 import { newClient, opened } from '../support/web-socket-client.ts';
-import { hostOf, type Rig, readAll, startRig, until } from './gateway-rig.ts';
+import { type Rig, readAll, startRig, until } from './gateway-rig.ts';
+import { hostOf } from './pretended-plane.ts';
 
 let rig: Rig;
 /** Request headers as the application saw them. */

@@ -2,7 +2,8 @@
 
 import type { SecureClientSessionOptions } from 'node:http2';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, type OutgoingHttpHeaders } from 'node:http2';
-import { hostOf, type Rig } from './gateway-rig.ts';
+import type { Rig } from './gateway-rig.ts';
+import { hostOf } from './pretended-plane.ts';
 
 export interface Http2Answer {
   status: number;

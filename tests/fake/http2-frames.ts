@@ -1,7 +1,8 @@
 // HTTP/2 by hand, for tests that misbehave or look closely. RFC 9113, 4 and 6.
 import { once } from 'node:events';
 import { connect, type TLSSocket } from 'node:tls';
-import { hostOf, type Rig } from './gateway-rig.ts';
+import type { Rig } from './gateway-rig.ts';
+import { hostOf } from './pretended-plane.ts';
 
 export const frameTypes = { data: 0, headers: 1, rst: 3, settings: 4, ping: 6, goaway: 7, window: 8, continuation: 9 };
 export const flags = { endStream: 1, ack: 1, endHeaders: 4 };

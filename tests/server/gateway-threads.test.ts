@@ -11,7 +11,8 @@ import type { EndpointFacts } from '../../src/contract/data-plane.ts';
 import { openAuthority } from '../../src/gateway/authority.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { Fault } from '../../src/lib/errors.ts';
-import { hostOf, until } from '../fake/gateway-rig.ts';
+import { until } from '../fake/gateway-rig.ts';
+import { hostOf } from '../fake/pretended-plane.ts';
 import { type Client, newClient, opened } from '../support/web-socket-client.ts';
 import { addVm, hold, startThreads, type ThreadsRig } from './threads-rig.ts';
 

@@ -18,7 +18,8 @@ import { createTokens, type Tokens } from '../../src/gateway/token.ts';
 import { acceptOf } from '../../src/gateway/web-socket-handshake.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { FakeRelay } from '../../src/vmm/fake/fake-relay.ts';
-import { type Answer, exchange, hostOf, suffix } from '../fake/gateway-rig.ts';
+import { type Answer, exchange } from '../fake/gateway-rig.ts';
+import { hostOf, suffix } from '../fake/pretended-plane.ts';
 
 const owner = { account: '000000000000', imageArn: 'arn:image' };
 
