@@ -1,4 +1,5 @@
 // `waterbear serve`: runs the server until it is told to stop; what it leaves behind is its data directory.
+import { flushCompileCache } from 'node:module';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { idleSignalSetting } from '../../src/config/idle-signals.ts';
@@ -177,6 +178,8 @@ async function runServer(options: ServeOptions, around: Surroundings): Promise<n
       const facts = await readServerFile(settings.dataDirectory);
       announce(facts, settings, around);
       process.send?.({ listening: facts });
+      // Node does so at an orderly end, and the next start is to be a quick one after any other, too.
+      flushCompileCache();
       await fired(stop.asked);
       const meanwhile = settings.keepVms ? 'MicroVMs run on.' : 'putting MicroVMs to sleep.';
       around.out.write(`Stopping: ${meanwhile} A second signal stops at once.\n`);

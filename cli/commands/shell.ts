@@ -3,7 +3,6 @@ import { z } from 'zod';
 import { defineCommand } from '../command.ts';
 import { dataDirectory, dataFlag } from '../data-directory.ts';
 import { readServerFile } from '../server-file.ts';
-import { runShell } from '../shell/run-shell.ts';
 
 const schema = z
   .object({
@@ -37,6 +36,8 @@ A command gets a terminal when standard input and output are one. In a terminal,
   run: async ({ data, c, id, command }, around) => {
     const facts = await readServerFile(dataDirectory(data, around));
     const argv = c === undefined ? command : ['/bin/sh', '-c', c];
+    // With it come the AWS SDK's clients, which no other command waits for.
+    const { runShell } = await import('../shell/run-shell.ts');
     return runShell({ facts, microvmId: id, argv }, around);
   },
 });

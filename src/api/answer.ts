@@ -1,9 +1,9 @@
 // An HTTP answer of the control plane before it is sent, and errors in AWS's form.
 
-import { STATUS_CODES } from 'node:http';
 import { errors } from '../contract/generated/operations.ts';
 import type { ErrorShape } from '../contract/model.ts';
 import { Fault, type FaultCode, isFault } from '../lib/errors.ts';
+import { STATUS_CODES } from '../lib/node-http.ts';
 
 export interface Answer {
   status: number;

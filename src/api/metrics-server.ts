@@ -1,9 +1,9 @@
 // Metrics without a signature, for Prometheus on this machine: one path on the loopback address.
 import { once } from 'node:events';
-import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expositionType } from '../app/metrics/exposition.ts';
 import type { Log } from '../lib/log.ts';
+import { createServer } from '../lib/node-http.ts';
 
 export interface MetricsServer extends AsyncDisposable {
   readonly port: number;

@@ -1,8 +1,9 @@
 // The control plane's server: requests signed for S3 go to the S3 handler, all others to the JSON APIs behind Fastify.
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { createServer } from '../lib/node-http.ts';
 import { createJsonApi, type JsonApiDependencies, refuseConnection } from './json-api.ts';
 import { signedService } from './sigv4/claim.ts';
 import { signedRequest } from './sigv4/request.ts';

@@ -7,7 +7,7 @@ import type { Clock } from '../lib/clock.ts';
 import { makeDirectory, writeDurably } from '../lib/durable-file.ts';
 import { Fault } from '../lib/errors.ts';
 import { readSmallFile } from '../lib/read-file.ts';
-import { dayMs, type KeyAndCertificate, makeAuthority, makeLeaf } from './certificate.ts';
+import type { KeyAndCertificate } from './certificate.ts';
 import { encodeNameConstraints, type PermittedNames } from './name-constraints.ts';
 
 export interface AuthorityOptions {
@@ -29,7 +29,9 @@ export interface TlsIdentity {
 }
 
 const maxPemBytes = 1 << 20;
-const renewBeforeMs = 30 * dayMs;
+const renewBeforeMs = 30 * 86_400_000;
+/** Made once a year, and what makes them is a sixth of all that a server loads: not at every start. */
+const makers = () => import('./certificate.ts');
 
 /** Loads what the directory holds and makes what is missing, damaged, for other names, or within 30 days of its end. */
 export async function openAuthority(options: AuthorityOptions): Promise<TlsIdentity> {
@@ -38,7 +40,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<TlsIdent
   const nowMs = clock.now();
   const authority =
     (await load(directory, 'ca', (cert) => cert.ca && lasts(cert, nowMs) && confinedTo(cert, names))) ??
-    (await store(directory, 'ca', await makeAuthority(names, nowMs)));
+    (await store(directory, 'ca', await (await makers()).makeAuthority(names, nowMs)));
   const issuer = new X509Certificate(authority.cert);
   const subject = {
     names: [suffix, `*.${suffix}`, ...(loopback ? ['localhost'] : [])],
@@ -49,7 +51,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<TlsIdent
       directory,
       'server',
       (cert) => cert.verify(issuer.publicKey) && lasts(cert, nowMs) && covers(cert, subject),
-    )) ?? (await store(directory, 'server', await makeLeaf(authority, subject, nowMs)));
+    )) ?? (await store(directory, 'server', await (await makers()).makeLeaf(authority, subject, nowMs)));
   return { caCertificatePem: authority.cert, key: leaf.key, cert: leaf.cert };
 }
 

@@ -1,5 +1,5 @@
 // Every answer the gateway gives on its own, in one table. Reference f.7.
-import { STATUS_CODES } from 'node:http';
+import { STATUS_CODES } from '../lib/node-http.ts';
 import type { ClientStream } from './client-stream.ts';
 
 /**

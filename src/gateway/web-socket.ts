@@ -1,6 +1,7 @@
 // Upgrade requests over HTTP/1.1: the handshake as an exchange, then the connection as a byte stream. Reference f.6.
-import { type IncomingMessage, ServerResponse, STATUS_CODES } from 'node:http';
+import type { IncomingMessage, ServerResponse as Response } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { ServerResponse, STATUS_CODES } from '../lib/node-http.ts';
 import type { Scope } from './admit.ts';
 import type { Rooms } from './arrival.ts';
 import { Http1Client } from './client-http1.ts';
@@ -57,7 +58,7 @@ export function serveUpgrade(rooms: Rooms, handshake: Handshake): void {
 }
 
 /** Node gives no response object for upgrades; this one serves refusals and answers without an upgrade. */
-function responseOn(req: IncomingMessage): ServerResponse {
+function responseOn(req: IncomingMessage): Response {
   const res = new ServerResponse(req);
   res.assignSocket(req.socket);
   res.shouldKeepAlive = false;

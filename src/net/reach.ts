@@ -6,7 +6,7 @@ import { guestNetwork } from './slot.ts';
 
 export type Egress = 'internet' | 'none';
 
-/** Where our resolver listens. Ports are its own: 53 may be taken on every address by a name server of the host's. */
+/** Where our resolver listens. Not on 53, which a name server of the host's may have taken on every address. */
 export interface ResolverPlace {
   address: string;
   udpPort: number;

@@ -2,11 +2,12 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
-import { connect } from 'node:net';
-import { afterEach, expect, test } from 'vitest';
+import { connect, createServer } from 'node:net';
+import { afterEach, describe, expect, test } from 'vitest';
 import { pause } from '../../src/lib/deadline.ts';
 import { run } from '../../src/lib/process.ts';
-import type { Slot } from '../../src/net/slot.ts';
+import { query } from '../../src/net/resolver/test-query.ts';
+import { guestNetwork, type Slot } from '../../src/net/slot.ts';
 import { createSlotPool } from '../../src/net/slot-pool.ts';
 import { slotsOnHost, sweepSlots } from '../../src/net/sweep-slots.ts';
 import { describeFrame, synFrame, udpFrame } from './net/frames.ts';
@@ -92,9 +93,61 @@ test('a slot that was left in use is confined without a server, and adopted by t
   expect(slotsOnHost(instance)).not.toContain(slot.index);
 });
 
+describe('names', () => {
+  const gateway = guestNetwork.gatewayAddress;
+  const question = (from = 40_000): string =>
+    udpFrame(gateway, 53, query('x.localhost', 1), { port: from }).toString('hex');
+  const answer = (to = 40_000): string => `udp ${gateway}:53 > ${guestNetwork.guestAddress}:${to}`;
+  const heard = async (guest: NetworkHelper, words: string, frame: string): Promise<void> => {
+    guest.lines.length = 0;
+    guest.send(frame);
+    await guest.until((line) => describeFrame(line) === words);
+  };
+
+  test('are there again as soon as the next server is, for who asked in vain meanwhile, too', async () => {
+    const first = await pool();
+    const slot = await first.acquire();
+    await using guest = await guestOn(slot);
+    await heard(guest, answer(), question());
+    await first.leave();
+    await heard(guest, `icmp ${gateway} > ${guestNetwork.guestAddress}`, question());
+    const next = await pool();
+    await heard(guest, answer(), question());
+    const syn = synFrame(gateway, 53).toString('hex');
+    await heard(guest, `syn-ack ${gateway}:53 > ${guestNetwork.guestAddress}:41000`, syn);
+    await next.adopt(slot.index);
+    await heard(guest, answer(), question());
+    await next.leave();
+  });
+
+  test('come from other ports when somebody took the usual ones, who hears nothing', async () => {
+    const first = await pool();
+    const slot = await first.acquire();
+    await using guest = await guestOn(slot);
+    await heard(guest, answer(), question());
+    await first.leave();
+    const [, address = '', taken = ''] = (await table()).match(/ip daddr (\S+) udp dport (\d+)/) ?? [];
+    await using stack = new AsyncDisposableStack();
+    const came: string[] = [];
+    const datagrams = createSocket('udp4', (data) => void came.push(`${data}`)).bind(Number(taken), address);
+    const server = createServer((socket) => void came.push(`${socket.remoteAddress}`)).listen(Number(taken), address);
+    stack.defer(() => void datagrams.close());
+    stack.defer(() => void server.close());
+    await Promise.all([once(datagrams, 'listening'), once(server, 'listening')]);
+    const next = await pool();
+    guest.send(question());
+    await next.adopt(slot.index);
+    await heard(guest, answer(40_001), question(40_001));
+    const syn = synFrame(gateway, 53).toString('hex');
+    await heard(guest, `syn-ack ${gateway}:53 > ${guestNetwork.guestAddress}:41000`, syn);
+    expect(came).toEqual([]);
+    await next.leave();
+  });
+});
+
 test('the next server sweeps what nobody adopts, and gives no index out twice', async () => {
   await using small = await startSmallInternet(port);
-  const crashed = await pool({ size: 2 });
+  const crashed = await pool({ size: 2, max: 3 });
   const [kept, lost, damaged] = [await crashed.acquire(), await crashed.acquire(), await crashed.acquire()];
   await using guest = await guestOn(kept);
   await run('ip', ['-n', damaged.namespace, 'link', 'del', damaged.tap]);

@@ -31,20 +31,37 @@ export interface Resolver extends AsyncDisposable {
 /** Connections for questions that one slot may hold open. */
 const connectionsPerSlot = 4;
 
-/** Listens on free ports of `address`. Rejects when the address is not of this host. */
+/**
+ * Where the next server listens, too, so that guests that run on find it by the rules they have. Below 1024 no other user of this host takes it
+ * while no server is there; this one nobody was given (IANA).
+ */
+const usualPort = 253;
+
+/** Listens on port 253 of `address`, or on free ones where that cannot be had. Rejects when the address is not of this host. */
 export async function openResolver(options: ResolverOptions): Promise<Resolver> {
   const datagrams = createSocket('udp4');
   const server = createServer();
   const resolver = new GuestResolver(options, datagrams, server);
   try {
-    datagrams.bind(0, options.address);
-    await once(datagrams, 'listening');
-    server.listen(0, options.address);
-    await once(server, 'listening');
+    await listening(datagrams, (port) => datagrams.bind(port, options.address));
+    await listening(server, (port) => server.listen(port, options.address));
+    const complain = (error: unknown): void => options.log.warn('resolver_failed', { why: describe(error) });
+    datagrams.on('error', complain);
+    server.on('error', complain);
     return resolver;
   } catch (error) {
     await resolver[Symbol.asyncDispose]();
     throw error;
+  }
+}
+
+async function listening(socket: DatagramSocket | Server, listenOn: (port: number) => void): Promise<void> {
+  try {
+    listenOn(usualPort);
+    await once(socket, 'listening');
+  } catch {
+    listenOn(0);
+    await once(socket, 'listening');
   }
 }
 
@@ -66,9 +83,6 @@ class GuestResolver implements Resolver {
     this.#forwarder = { nameServers, clock, signal: this.#closing.signal };
     datagrams.on('message', (message, peer) => void this.#onDatagram(message, peer.address, peer.port));
     server.on('connection', (socket) => void this.#onConnection(socket));
-    const complain = (error: unknown): void => options.log.warn('resolver_failed', { why: describe(error) });
-    datagrams.on('error', complain);
-    server.on('error', complain);
   }
 
   get place(): ResolverPlace {

@@ -1,8 +1,9 @@
 // The application inside a fake VM: a counter over HTTP.
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock, Timer } from '../../lib/clock.ts';
+import { createServer } from '../../lib/node-http.ts';
 import type { AppState } from './app-state.ts';
 import { appScript, hookScript } from './script.ts';
 

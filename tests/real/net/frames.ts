@@ -4,16 +4,18 @@ import { guestNetwork } from '../../../src/net/slot.ts';
 export interface Sender {
   mac?: string;
   address?: string;
+  /** Of UDP. */
+  port?: number;
 }
 
-const guest = { mac: guestNetwork.guestMac, address: guestNetwork.guestAddress };
+const guest = { mac: guestNetwork.guestMac, address: guestNetwork.guestAddress, port: 40_000 };
 
 /** A UDP datagram to `to`:`port`. */
-export function udpFrame(to: string, port: number, text: string, from: Sender = {}): Buffer {
-  const { mac, address } = { ...guest, ...from };
-  const payload = Buffer.from(text);
+export function udpFrame(to: string, port: number, content: string | Uint8Array, from: Sender = {}): Buffer {
+  const { mac, address, port: own } = { ...guest, ...from };
+  const payload = typeof content === 'string' ? Buffer.from(content) : content;
   const header = Buffer.alloc(8);
-  header.writeUInt16BE(40_000, 0);
+  header.writeUInt16BE(own, 0);
   header.writeUInt16BE(port, 2);
   header.writeUInt16BE(8 + payload.length, 4);
   // A checksum of zero means none, in UDP over IPv4.

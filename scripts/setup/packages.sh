@@ -1,4 +1,4 @@
-# Part of setup.sh: which Debian packages are needed, and what to say when they cannot be had.
+# Part of setup.sh: which Debian packages are needed, their installation, and what to say when they cannot be had.
 
 # One package a line, with what it is for.
 packages() {
@@ -49,4 +49,33 @@ apt_failed() {
     fail 'a package is unknown to the apt sources of this machine.' "They must hold Debian's component \"main\", bookworm-updates and bookworm-security."
   fi
   fail "apt-get failed ($1)." "All of its output: $log"
+}
+
+missing_packages() {
+  wanted=$(packages)
+  # shellcheck disable=SC2086  # one word per package
+  have=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $wanted 2>/dev/null | sed -n 's/^installed //p')
+  for name in $wanted; do
+    case "
+$have
+" in *"
+$name
+"*) ;; *) printf '%s ' "$name" ;; esac
+  done
+}
+
+install_packages() {
+  title '[2/7] Debian packages'
+  missing=$(missing_packages)
+  if [ -z "$missing" ]; then result 'nothing missing'; return; fi
+  printf '  installing %s' "$missing" >&2
+  # shellcheck disable=SC2086
+  if ! apt install --no-install-recommends $missing; then
+    # A fresh machine has no package lists, and old lists name what is gone from the servers.
+    log_says 'unable to locate|no installation candidate|404|failed to fetch' || apt_failed install
+    apt update || apt_failed update
+    # shellcheck disable=SC2086
+    apt install --no-install-recommends $missing || apt_failed install
+  fi
+  result 'done       '
 }
