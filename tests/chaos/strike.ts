@@ -54,6 +54,8 @@ export function wentBack(entry: VmEntry, times: number): string[] {
       `its record says that it went back ${times} times, ${before} were known, and its VM was ${strike ? `killed during ${strike.during}` : 'not killed'}`,
     ];
   }
+  // It used something as one that sleeps.
+  entry.sleeps += 1;
   const kept = entry.atLastSleep ?? new Set();
   for (const mark of strike.answered) if (!kept.has(mark)) entry.gone.add(mark);
   // What was sent before and answered about then may be either.
