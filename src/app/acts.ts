@@ -122,7 +122,9 @@ export const suspend: Act = async (app, vm) => {
     wasPutToSleep(app, vm) ? undefined : app.node.suspend(microvmId, vm.row.generation),
   );
   if ('error' in outcome) {
-    if (app.settings.limits.suspendHookFailureEnds && isFault(outcome.error, 'hook_failed')) {
+    // One that fails because its VM is gone is that loss.
+    const isHook = isFault(outcome.error, 'hook_failed') && vm.loss === undefined;
+    if (app.settings.limits.suspendHookFailureEnds && isHook) {
       const stateReason = reasonOf(outcome.error);
       await changeState(app, vm, (row) =>
         isOver(row) ? undefined : { state: 'TERMINATING', wish: 'TERMINATED', stateReason },

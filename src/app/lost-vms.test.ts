@@ -2,6 +2,7 @@
 // says so, and then its record says so.
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
+import { Fault } from '../lib/errors.ts';
 import { createTasks } from '../tasks/create-tasks.ts';
 import { resumeMicrovm } from './operations/resume-microvm.ts';
 import { suspendMicrovm } from './operations/suspend-microvm.ts';
@@ -128,4 +129,22 @@ test('a loss that cannot be written at once is not forgotten', async () => {
   await createTasks(t.app, t.clock).runOnce();
   await t.settle();
   expect((await t.get(microvmId)).stateReason).toMatch(/^It died\. /);
+});
+
+test('a hook that fails because its VM is gone is no failure of the hook', async () => {
+  await using t = await testApp({ suspendHookFailureEnds: true }, 'restore');
+  const { microvmId } = await t.launch();
+  const which = { microvmIdentifier: microvmId };
+  await suspendMicrovm(t.app.context, caller, which);
+  await t.settle();
+  await resumeMicrovm(t.app.context, caller, which);
+  await t.settle();
+  t.node.suspend = async (id) => {
+    t.node.die(id, 'It died.');
+    throw new Fault('hook_failed', { what: 'It died.', hook: 'suspend' });
+  };
+  await suspendMicrovm(t.app.context, caller, which);
+  await t.settle();
+  const stateReason = expect.stringMatching(/^It died\. .* is lost\.$/);
+  expect(await t.get(microvmId)).toMatchObject({ state: 'SUSPENDED', stateReason });
 });

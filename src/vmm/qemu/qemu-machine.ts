@@ -100,6 +100,20 @@ export class QemuMachine implements Machine {
     return { stages, bytes: await saver.bytes() };
   }
 
+  async lives(): Promise<boolean> {
+    const { process } = this.#parts;
+    try {
+      await process.qmp.execute('query-status');
+      return true;
+    } catch (error) {
+      await within(dyingMs, 'The end of the VMM', process.exited).catch(() => {
+        this.#endBecause({ cause: 'vmm_died', what: `It did not answer any more (${describe(error)}).` });
+      });
+      await this.ended;
+      return false;
+    }
+  }
+
   async kill(): Promise<void> {
     this.#cause ??= { cause: 'requested', what: 'It was ended on request.' };
     await this.#parts.process.kill();
@@ -181,17 +195,9 @@ export class QemuMachine implements Machine {
       await process.qmp.execute('cont');
       await guest.thaw();
     } catch (error) {
+      if (!(await this.lives())) return;
       const what = `It did not go on after a failed suspend (${describe(error)}).`;
-      const answers = await process.qmp.execute('query-status').then(
-        () => true,
-        () => false,
-      );
-      if (answers) return this.#endBecause({ cause: 'guest_crashed', what });
-      // A VMM that dies loses its guest first and its monitor next: that is why, and not the guest's own end.
-      await within(dyingMs, 'The end of the VMM', process.exited).catch(() => {
-        this.#endBecause({ cause: 'vmm_died', what });
-      });
-      await this.ended;
+      this.#endBecause({ cause: 'guest_crashed', what });
     }
   }
 
