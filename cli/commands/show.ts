@@ -12,7 +12,8 @@ export const show = defineCommand({
   name: 'show',
   summary: 'show what a MicroVM does, how it started, and why it slept last, as JSON',
   details: `
-"lastSeen" says what keeps a running MicroVM awake; "sleep" says which signal decided on its last sleep.`,
+"lastSeen" says what keeps a running MicroVM awake; "sleep" says which signal decided on its last sleep;
+"wentBack" that its VM was lost, and to which snapshot it returned (--lost-vms restore).`,
   arguments: [{ flags: '<id>', text: 'id of the MicroVM' }],
   flags: [dataFlag],
   schema,

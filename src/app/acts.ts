@@ -8,12 +8,12 @@ import type { MicrovmRow } from '../store/tables.ts';
 import { changeState, ended, reasonOf } from './change-state.ts';
 import { egressOf } from './connectors.ts';
 import type { AppContext } from './context.ts';
-import { correction } from './correction.ts';
+import { correction, holdsAll } from './correction.ts';
 import { leave } from './endpoints.ts';
 import type { Act as MeasuredAct } from './metrics/stage-times.ts';
 import type { LiveMicrovm } from './microvm-index.ts';
 import { onHost } from './recovery.ts';
-import { withLaunch, withSuspend } from './report.ts';
+import { whyBack, withLaunch, withSuspend } from './report.ts';
 import { logSleep, sleepRecord } from './sleep-record.ts';
 
 export type Act = (app: AppContext, vm: LiveMicrovm) => Promise<void>;
@@ -26,6 +26,12 @@ const stateOnHost = (app: AppContext, vm: LiveMicrovm): NodeMicrovm['state'] | u
 
 /** From which one it runs now. */
 const snapshotOf = (app: AppContext, vm: LiveMicrovm): number => onHost(app, vm.row.microvmId)?.snapshot ?? 0;
+
+/** By an attempt of before, whose record failed. */
+function wasPutToSleep(app: AppContext, { row }: LiveMicrovm): boolean {
+  const host = onHost(app, row.microvmId);
+  return host?.state === 'asleep' && holdsAll(row, host.snapshot);
+}
 
 const isOver = ({ state }: MicrovmRow): boolean => state === 'TERMINATING' || state === 'TERMINATED';
 
@@ -113,10 +119,12 @@ export const suspend: Act = async (app, vm) => {
   leave(app, vm);
   const record = sleepRecord(app, vm, vm.row.suspendCause ?? 'requested');
   const outcome = await attempt(app, vm, 'suspend', () =>
-    stateOnHost(app, vm) === 'asleep' ? undefined : app.node.suspend(microvmId, vm.row.generation),
+    wasPutToSleep(app, vm) ? undefined : app.node.suspend(microvmId, vm.row.generation),
   );
   if ('error' in outcome) {
-    if (app.settings.limits.suspendHookFailureEnds && isFault(outcome.error, 'hook_failed')) {
+    // One that fails because its VM is gone is that loss.
+    const isHook = isFault(outcome.error, 'hook_failed') && vm.loss === undefined;
+    if (app.settings.limits.suspendHookFailureEnds && isHook) {
       const stateReason = reasonOf(outcome.error);
       await changeState(app, vm, (row) =>
         isOver(row) ? undefined : { state: 'TERMINATING', wish: 'TERMINATED', stateReason },
@@ -156,7 +164,8 @@ export const terminate: Act = async (app, vm) => {
 
 const running = (row: MicrovmRow, report: MicrovmRow['report']): MicrovmChange => ({
   state: 'RUNNING',
-  stateReason: null,
+  // Whoever asks must learn that it went back, however soon it was woken: until it sleeps again.
+  stateReason: whyBack(row),
   suspendedAtMs: null,
   // A suspend asked for meanwhile keeps its cause.
   ...(row.wish === 'RUNNING' ? { suspendCause: null } : {}),
@@ -176,7 +185,7 @@ async function recordReality(app: AppContext, vm: LiveMicrovm, stateReason: stri
     if (host === undefined) return ended(stateReason, nowMs);
     if (host.state === 'running') return { state: 'RUNNING', wish: 'RUNNING', suspendCause: null, stateReason };
     // Its VMM died instead of being put to sleep.
-    if (row.state === 'SUSPENDING') return correction(row, { host, why: stateReason, nowMs, lostVms });
+    if (row.state === 'SUSPENDING') return correction(row, { host, why: vm.loss ?? stateReason, nowMs, lostVms });
     // Whoever heard of that first has written it.
     if (row.state === 'RUNNING' || (row.state === 'SUSPENDED' && row.wish === 'SUSPENDED')) return undefined;
     return { state: 'SUSPENDED', wish: 'SUSPENDED', stateReason, suspendedAtMs: row.suspendedAtMs ?? nowMs };

@@ -4,13 +4,15 @@ import { type Act, launch, resume, suspend, terminate } from './acts.ts';
 import { changeState } from './change-state.ts';
 import type { AppContext } from './context.ts';
 import type { LiveMicrovm } from './microvm-index.ts';
-import { recover } from './recovery.ts';
+import { recordLoss, recover } from './recovery.ts';
 
 const failurePauseMs = 1000;
 
 /** What to do next for a MicroVM in this state with this wish; undefined when there is nothing to do. */
-export function nextAct({ row: { state, wish, launchedAtMs }, isRecovering }: LiveMicrovm): Act | undefined {
+export function nextAct({ row: { state, wish, launchedAtMs }, isRecovering, loss }: LiveMicrovm): Act | undefined {
   if (isRecovering) return recover;
+  // Before anything else: what an act finds asleep then is what the row says.
+  if (loss !== undefined) return recordLoss;
   switch (wish) {
     case 'RUNNING':
       if (state === 'PENDING') return launchedAtMs === null ? launch : resume;

@@ -3,7 +3,7 @@ import type { NodeMicrovm } from '../contract/node-api.ts';
 import type { MicrovmChange } from '../store/microvms.ts';
 import type { MicrovmRow } from '../store/tables.ts';
 import { ended } from './change-state.ts';
-import { readReport, withLaunch, withRestart, withSuspend } from './report.ts';
+import { readReport, whyBack, withLaunch, withRestart, withSuspend } from './report.ts';
 import type { AppSettings } from './settings.ts';
 
 /** What is known of a MicroVM beside its row. */
@@ -46,7 +46,7 @@ function runs(row: MicrovmRow, { snapshot }: NodeMicrovm, nowMs: number): Microv
   }
   const launchedAtMs = row.launchedAtMs ?? nowMs;
   const report = withLaunch(row, row.launchedAtMs === null ? 'launch' : 'wake', snapshot);
-  return { state: 'RUNNING', stateReason: null, suspendedAtMs: null, launchedAtMs, report };
+  return { state: 'RUNNING', stateReason: whyBack(row), suspendedAtMs: null, launchedAtMs, report };
 }
 
 function sleeps(row: MicrovmRow, { snapshot }: NodeMicrovm, reality: Reality): MicrovmChange | undefined {
@@ -54,13 +54,16 @@ function sleeps(row: MicrovmRow, { snapshot }: NodeMicrovm, reality: Reality): M
   // Whoever waited for that wake is gone.
   if (row.state === 'SUSPENDED') return row.wish === 'RUNNING' ? { wish: 'SUSPENDED' } : undefined;
   if (row.state === 'PENDING') return undefined;
-  // Only a snapshot that is newer than what it ran from holds all that it has done.
-  if (snapshot <= (readReport(row).fromSnapshot ?? Infinity)) return lost(row, reality);
+  if (!holdsAll(row, snapshot)) return lost(row, reality);
   const at = new Date(nowMs).toISOString();
   if (row.state === 'RUNNING') return { state: 'SUSPENDING', wish: 'SUSPENDED', suspendCause: 'shutdown' };
   const report = withSuspend(row, { cause: row.suspendCause ?? 'requested', at });
   return { state: 'SUSPENDED', suspendedAtMs: nowMs, stateReason: null, report };
 }
+
+/** Only a snapshot that is newer than what it ran from holds all that it has done. */
+export const holdsAll = (row: MicrovmRow, snapshot: number): boolean =>
+  snapshot > (readReport(row).fromSnapshot ?? Infinity);
 
 /** By policy, for a MicroVM whose VM is gone with what it has done since its last snapshot, if it has one. */
 export function lost(row: MicrovmRow, reality: Reality): MicrovmChange {
@@ -71,12 +74,13 @@ export function lost(row: MicrovmRow, reality: Reality): MicrovmChange {
     const stateReason = `${why} Its snapshot of ${savedAt} was given up; with --lost-vms restore it would continue from there.`;
     return { state: 'TERMINATING', wish: 'TERMINATED', stateReason };
   }
+  const stateReason = `${why} It continues from its snapshot of ${savedAt}; what happened since is lost.`;
   const asleep = {
     wish: 'SUSPENDED',
-    stateReason: `${why} It continues from its snapshot of ${savedAt}; what happened since is lost.`,
+    stateReason,
     suspendCause: 'shutdown',
     suspendedAtMs: nowMs,
   } as const;
   if (row.state === 'RUNNING') return { ...asleep, state: 'SUSPENDING' };
-  return { ...asleep, state: 'SUSPENDED', report: withRestart(row, nowMs) };
+  return { ...asleep, state: 'SUSPENDED', report: withRestart(row, nowMs, stateReason) };
 }

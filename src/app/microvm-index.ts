@@ -26,6 +26,8 @@ export interface LiveMicrovm {
   wake: Promise<void> | undefined;
   /** Why the last wake failed. */
   wakeFault: Fault | undefined;
+  /** Why its VM is gone, as its host has told, while a snapshot of it is left; undefined once that is recorded. */
+  loss: string | undefined;
   /** Why the last act could not be recorded; undefined when it was. */
   unrecorded: Fault | undefined;
   /** No act before this time, as `Clock.elapsed` has it. */
@@ -55,6 +57,7 @@ export class MicrovmIndex {
       worker: undefined,
       wake: undefined,
       wakeFault: undefined,
+      loss: undefined,
       unrecorded: undefined,
       retryAtMs: 0,
       idleRetryAtMs: 0,

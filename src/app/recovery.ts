@@ -25,13 +25,20 @@ export async function recover(app: AppContext, vm: LiveMicrovm): Promise<void> {
     const row = await raiseGeneration(app.db, microvmId, host.generation);
     if (row) takeRow(app, vm, row);
   }
-  await correct(app, vm, why);
+  await correct(app, vm, why ?? vm.loss);
   vm.isRecovering = false;
   show(app, vm);
 }
 
+/** The act for a MicroVM whose VM is gone and whose snapshot is left: by policy. Without effect where the act that it interrupted has recorded it. */
+export async function recordLoss(app: AppContext, vm: LiveMicrovm): Promise<void> {
+  const { state } = vm.row;
+  if (state === 'RUNNING' || state === 'SUSPENDING') await correct(app, vm, vm.loss);
+  vm.loss = undefined;
+}
+
 /** Writes what the host has, by policy where the row's VM is gone. */
-export async function correct(app: AppContext, vm: LiveMicrovm, why: string | undefined): Promise<void> {
+async function correct(app: AppContext, vm: LiveMicrovm, why: string | undefined): Promise<void> {
   const host = onHost(app, vm.row.microvmId);
   const { lostVms } = app.settings;
   // Two steps at most.

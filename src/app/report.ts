@@ -4,6 +4,17 @@ import { fromJson, type Json, toJson } from '../store/json.ts';
 import type { MicrovmRow } from '../store/tables.ts';
 import type { SleepRecord } from './sleep-record.ts';
 
+/** A MicroVM went on from an older snapshot, because its VM was lost with what it had done since. */
+export interface WentBack {
+  /** ISO 8601, as `savedAt`: when that was noticed, and when the snapshot had been taken. */
+  at: string;
+  to: string;
+  /** Sentences. */
+  why: string;
+  /** How often it has happened to it so far. */
+  times: number;
+}
+
 export interface MicrovmReport {
   launch?: StageTimes;
   wake?: StageTimes;
@@ -15,6 +26,8 @@ export interface MicrovmReport {
   fromSnapshot?: number;
   /** Of the last suspend. */
   sleep?: SleepRecord;
+  /** The last time; absent when it never did. */
+  wentBack?: WentBack;
   accelerator?: string;
   repaired?: string[];
 }
@@ -33,9 +46,17 @@ export function withLaunch(
   return toJson({ ...readReport(row), fromSnapshot, ...measured });
 }
 
-/** It sleeps as it was saved before: nobody could save it any more. */
-export function withRestart(row: MicrovmRow, nowMs: number): Json<unknown> {
-  return toJson({ ...readReport(row), sleep: { cause: 'restart', at: new Date(nowMs).toISOString() } });
+/** It sleeps as it was saved before: nobody could save it any more. `why`: sentences. */
+export function withRestart(row: MicrovmRow, nowMs: number, why: string): Json<unknown> {
+  const [before, at] = [readReport(row), new Date(nowMs).toISOString()];
+  const { savedAt: to = '', wentBack: { times = 0 } = {} } = before;
+  return toJson({ ...before, sleep: { cause: 'restart', at }, wentBack: { at, to, why, times: times + 1 } });
+}
+
+/** Why what it runs is older than what it had done; null when that is not so. */
+export function whyBack(row: MicrovmRow): string | null {
+  const { sleep, wentBack } = readReport(row);
+  return sleep?.cause === 'restart' ? (wentBack?.why ?? null) : null;
 }
 
 /** Without a report when the host was found to have it asleep already. */

@@ -114,7 +114,7 @@ test.each(['RUNNING', 'SUSPENDING'] as const)(
       } else {
         expect(found).toMatchObject({ state: 'SUSPENDED', stateReason: expect.stringContaining('is lost') });
         await next.endpoints.awake(microvmId);
-        expect(await t.get(microvmId)).toMatchObject({ state: 'RUNNING', stateReason: undefined });
+        expect(await t.get(microvmId)).toMatchObject({ state: 'RUNNING', stateReason: found.stateReason });
       }
     }
   },

@@ -34,9 +34,11 @@ export async function awake(app: AppContext, vm: LiveMicrovm): Promise<void> {
     const { state, generation, launchedAtMs } = vm.row;
     switch (state) {
       case 'RUNNING':
-        // Between its end on the host and the record of it.
-        if (!vm.signs.runs) throw refused(vm, 'is ending');
-        return;
+        if (vm.signs.runs) return;
+        // Between its end on the host and the record of it, which says whether it goes on.
+        if (vm.loss === undefined) throw refused(vm, 'is ending');
+        await converge(app, vm);
+        break;
       case 'PENDING':
         // A resume is waited for in either profile.
         if (launchedAtMs === null && !app.settings.limits.holdWhilePending) throw refused(vm, 'is still PENDING');

@@ -4,7 +4,7 @@ import type { EndReason, LaunchReport, NodeStatistics, RelayAddress, SuspendRepo
 import { describe, Fault } from '../lib/errors.ts';
 import { startStopwatch } from '../lib/stopwatch.ts';
 import type { Slot } from '../net/slot.ts';
-import type { Machine, MachineEnd } from '../vmm/driver.ts';
+import type { MachineEnd } from '../vmm/driver.ts';
 import type { Hold } from './admission/memory-ledger.ts';
 import { type Awake, wakeUp } from './awake.ts';
 import { callHook } from './hooks.ts';
@@ -131,7 +131,7 @@ export class Resident {
         await this.#tools.journal.clear(this.record.microvmId);
         return { stages: { ...stopwatch.stages(), ...result.stages }, asleepBytes: result.bytes };
       } catch (error) {
-        if (await isOver(machine)) this.#lost(awake, { cause: 'vmm_died', what: describe(error) });
+        if (!(await machine.lives())) this.#lost(awake, { cause: 'vmm_died', what: describe(error) });
         else await this.#noteAnyway('run', slot);
         throw error;
       }
@@ -269,6 +269,3 @@ export class Resident {
     } else void this.#tools.cleaning.attempt(`MicroVM ${microvmId}, which has ended`, () => this.remove());
   }
 }
-
-const isOver = (machine: Machine): Promise<boolean> =>
-  Promise.race([machine.ended.then(() => true), new Promise<boolean>((resolve) => setImmediate(resolve, false))]);

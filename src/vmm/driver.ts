@@ -180,6 +180,8 @@ export interface Machine extends AsyncDisposable {
   readonly ended: Promise<MachineEnd>;
   /** After `boot` only: freezes the application, completes the image directory (manifest last), ends the VMM. */
   saveImage(): Promise<ImageSizes>;
+  /** To be asked when it fails to answer: a VMM that dies loses its guest before it is gone. When false, it has ended. */
+  lives(): Promise<boolean>;
   /** Saves what differs from the image into `directory` (made whole or not at all), ends the VMM. On failure the VM runs on. */
   suspend(directory: string): Promise<SuspendResult>;
   /** Ends the VMM at once. Idempotent. */

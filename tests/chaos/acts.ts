@@ -1,7 +1,7 @@
 // The acts: asked as a client asks, noted before they are sent and when they are answered. Each resolves when it is over or can no longer be known.
 import { askServer } from '../../cli/server-api.ts';
 import { addMark } from './guest.ts';
-import { acknowledged, asked, type Place, seen, type VmEntry } from './ledger.ts';
+import { acknowledged, arrived, asked, type Place, type VmEntry } from './ledger.ts';
 import type { ActKind, PlannedAct } from './plan.ts';
 import { bucket, type ImageEntry, until, type World } from './world.ts';
 
@@ -43,7 +43,7 @@ async function arrives(world: World, entry: VmEntry, goal: Place, signal?: Abort
     signal ? { signal } : {},
   );
   if (state.state !== goal) throw new Error(`${entry.id} ended: ${state.stateReason}`);
-  seen(entry, goal);
+  arrived(entry, goal);
 }
 
 /** Also asks again for a launch that was in doubt: its token makes it the same one. */
@@ -74,7 +74,7 @@ export async function suspend(world: World, entry: VmEntry, signal?: AbortSignal
   await world.lambda.suspendMicrovm({ microvmIdentifier: entry.id });
   acknowledged(entry, 'SUSPENDED');
   await arrives(world, entry, 'SUSPENDED', signal);
-  entry.sleeps += 1;
+  if (!entry.strike) entry.sleeps += 1;
 }
 
 export async function resume(world: World, entry: VmEntry, byRequest: boolean, signal?: AbortSignal): Promise<void> {

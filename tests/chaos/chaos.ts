@@ -7,7 +7,7 @@ const usage = `usage: npm run chaos -- [options]
   --kills <n>       how often (default 20)
   --seed <n>        decides every act and every moment (default: a new one, which is said)
   --vms <n>         MicroVMs at once, 4 at least (default 5)
-  --target <who>    server, vmm or both (default server)
+  --target <who>    server, vmm, or both: one of them or both at once (default server)
   --fault <which>   beside the kills: ${faults.join(', ')}
   --lost-vms <how>  policy of the server: end or restore (default end)
   --vm-builds <n>   one build in n is made in a VM, 0: none (default 8)

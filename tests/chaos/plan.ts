@@ -28,7 +28,7 @@ export interface Round {
   acts: PlannedAct[];
   /** Places that get requests all the time. */
   busy: number[];
-  victim: 'server' | 'vmm';
+  victim: 'server' | 'vmm' | 'server and vmm';
   /** Whose VMM is killed. */
   victimPlace: number;
   killAtMs: number;
@@ -93,7 +93,7 @@ function makeRound(
     acts.flatMap(({ kind: each, place }) => (place !== undefined && wanted.includes(each) ? [place] : []));
   // A MicroVM that is to be ended may sleep or run; of those that nothing happens to, one in four sleeps.
   const dozing = [...placesOf('terminate'), ...places].filter(() => random.next() < 0.25);
-  const victim = target === 'both' ? random.pick(['server', 'vmm'] as const) : target;
+  const victim = target === 'both' ? random.pick(['server', 'vmm', 'server and vmm'] as const) : target;
   const running = [...Array(vms).keys()].filter(
     (place) => ![...dozing, ...placesOf('launch', 'resume')].includes(place),
   );

@@ -6,6 +6,7 @@ import { hostMs, readState } from './guest.ts';
 import { judgeLeaks } from './leaks.ts';
 import { is, judgeGuest, mayBe, type Place, seen, type VmEntry } from './ledger.ts';
 import { lookAround } from './machine.ts';
+import { checkRecord } from './record-check.ts';
 import { type HostTicks, judgeTicks } from './ticks.ts';
 import { judgeUsage } from './usage.ts';
 import { bucket, type ImageEntry, until, type World } from './world.ts';
@@ -39,7 +40,10 @@ export async function checkRecovery(world: World, host: HostTicks): Promise<Chec
   await Promise.all([checkLists(world), checkSmall(world), ...world.images.map((image) => checkImage(world, image))]);
   const settledMs = hostMs() - openMs;
   checkUsage(world);
-  for (const entry of world.all) entry.disturbed = false;
+  for (const entry of world.all) {
+    entry.disturbed = false;
+    delete entry.strike;
+  }
   return { firstAnswerMs, settledMs };
 }
 
@@ -61,6 +65,7 @@ async function checkVm(world: World, entry: VmEntry, host: HostTicks, asked: rea
   const found = await settled(world, entry);
   if (!found) return;
   const { state, stateReason } = found;
+  if (state !== 'TERMINATED') await checkRecord(world, entry);
   seen(entry, state);
   if (state === 'TERMINATED') {
     if (!stateReason) lost(world, `${entry.id} is TERMINATED without a reason`);
@@ -79,6 +84,8 @@ async function settled(
   entry: VmEntry,
 ): Promise<{ state: Place; stateReason: string | undefined } | undefined> {
   const allowed = new Set<string | undefined>(entry.mayBe);
+  const killed = entry.strike ? `, whose VM was killed during ${entry.strike.during},` : '';
+  const what = `${entry.id}${killed} must be ${entry.mayBe.join(' or ')}`;
   let last = '';
   try {
     return await until(
@@ -89,14 +96,14 @@ async function settled(
         const isThere = allowed.has(state) || (world.mayFail && isExcused(entry, state, stateReason));
         if (isThere) return { state: state as Place, stateReason };
         if (state !== 'TERMINATED') return undefined;
-        lost(world, `${entry.id} must be ${entry.mayBe.join(' or ')} and is ${last}`);
+        lost(world, `${what} and is ${last}`);
         return { state: 'TERMINATED' as const, stateReason };
       },
       { ms: settleMs, everyMs: 50 },
     );
   } catch (error) {
     const why = last ? `stays ${last}` : `cannot be asked: ${error}`;
-    lost(world, `${entry.id} must be ${entry.mayBe.join(' or ')} and ${why}`);
+    lost(world, `${what} and ${why}`);
     return undefined;
   }
 }
@@ -115,6 +122,7 @@ async function checkGuest(world: World, entry: VmEntry, host: HostTicks, what: s
     const [askedMs, askedWallMs] = [hostMs(), Date.now() + world.clockOffset()];
     const state = await readState(world.running.ca, entry);
     const [answeredMs, answeredWallMs] = [hostMs(), Date.now() + world.clockOffset()];
+    await checkRecord(world, entry);
     for (const sentence of judgeGuest(entry, state)) say(sentence);
     const broken = (sentence: string): void => world.findings.add('broken', `${entry.id}: ${sentence}`);
     if (is(entry, 'RUNNING')) {

@@ -4,10 +4,11 @@ import { vmmsOf } from '../support/vmms.ts';
 import { launch, perform, resume, stateOf, suspend, terminate, writeSmall } from './acts.ts';
 import type { FaultKit } from './faults.ts';
 import { addMark, hostMs } from './guest.ts';
-import { is, mayBe, struck, type VmEntry } from './ledger.ts';
+import { is, mayBe, type VmEntry } from './ledger.ts';
 import type { ActKind, Round } from './plan.ts';
 import { type Checked, checkLeaks, checkRecovery } from './recovery-check.ts';
 import { startProcess } from './server-process.ts';
+import { type Blow, struck } from './strike.ts';
 import { type HostTicks, tickMs } from './ticks.ts';
 import { countActs, until, type World } from './world.ts';
 
@@ -118,24 +119,38 @@ async function strike(tools: RoundTools, round: Round): Promise<Strike> {
   world.isDying = true;
   await world.running.kill('SIGKILL');
   for (const image of world.images) if (image.end === undefined && image.acknowledged) image.interrupted += 1;
-  for (const entry of world.places) if (isBusy(world, entry)) entry.disturbed = true;
+  for (const entry of world.places) if (actOn(world, entry)) entry.disturbed = true;
   await fault.afterKill?.(world.place.data);
   // Whoever kills more than the server strikes every MicroVM.
-  if (fault.name === 'reboot') for (const entry of world.places) struck(entry, lostVms, isBusy(world, entry));
+  const blow = { policy: lostVms, with: 'host' } as const;
+  if (fault.name === 'reboot')
+    for (const entry of world.places) struck(entry, { ...blow, act: actOn(world, entry), requests: false });
+  if (round.victim === 'server and vmm') {
+    const killed = killVmm(world, round, blow);
+    if (killed) return { victim: `server and VMM of place ${killed.place}`, serverDied: true, noticedMs: undefined };
+  }
   return { victim: fault.name === 'reboot' ? 'host' : 'server', serverDied: true, noticedMs: undefined };
 }
 
-/** Kills the VMM of the place that the plan names, or of the next one that has any. */
-async function strikeVmm({ world, host, lostVms }: RoundTools, round: Round): Promise<Strike> {
+/** Kills the VMM of the place that the plan names, or of the next one that has any. Undefined when none has. */
+function killVmm(world: World, round: Round, blow: Pick<Blow, 'policy' | 'with'>) {
   const places = world.places.map((_, i) => (round.victimPlace + i) % world.places.length);
   const found = places.flatMap((place) => vmmOf(world, world.entry(place)).map((pid) => ({ place, pid })))[0];
-  if (!found) return { victim: nobody, serverDied: false, noticedMs: undefined };
+  if (!found) return undefined;
   const { place, pid } = found;
   const entry = world.entry(place);
   const wasRunning = is(entry, 'RUNNING');
-  struck(entry, lostVms, isBusy(world, entry));
   const killedMs = hostMs();
   process.kill(pid, 'SIGKILL');
+  const requests = blow.with === 'VMM' && round.busy.includes(place);
+  struck(entry, { ...blow, act: actOn(world, entry), requests });
+  return { place, pid, entry, wasRunning, killedMs };
+}
+
+async function strikeVmm({ world, host, lostVms }: RoundTools, round: Round): Promise<Strike> {
+  const killed = killVmm(world, round, { policy: lostVms, with: 'VMM' });
+  if (!killed) return { victim: nobody, serverDied: false, noticedMs: undefined };
+  const { place, pid, entry, wasRunning, killedMs } = killed;
   const victim = `VMM of place ${place}`;
   if (!wasRunning) return { victim, serverDied: false, noticedMs: undefined };
   // Requests that never cease may have woken it again before anybody looks.
@@ -151,9 +166,9 @@ async function strikeVmm({ world, host, lostVms }: RoundTools, round: Round): Pr
   return { victim, serverDied: false, noticedMs };
 }
 
-/** Something happens to it. */
-export const isBusy = (world: World, entry: VmEntry): boolean =>
-  [...world.underway].some(({ place }) => place !== undefined && world.entry(place) === entry);
+/** What happens to it. */
+const actOn = (world: World, entry: VmEntry): ActKind | undefined =>
+  [...world.underway].find(({ place }) => place !== undefined && world.entry(place) === entry)?.kind;
 
 const vmmOf = (world: World, entry: VmEntry): number[] =>
   entry.id === '' ? [] : vmmsOf(world.place.data, entry.id).map(Number);

@@ -4,10 +4,11 @@ import { expect, test } from 'vitest';
 import type { IntervalRow, Rows } from '../chaos/database.ts';
 import type { GuestState } from '../chaos/guest.ts';
 import { judgeLeaks } from '../chaos/leaks.ts';
-import { acknowledged, asked, judgeGuest, newEntry, seen, struck } from '../chaos/ledger.ts';
+import { acknowledged, arrived, asked, judgeGuest, newEntry, seen } from '../chaos/ledger.ts';
 import type { Machine } from '../chaos/machine.ts';
 import { patternAfter } from '../chaos/pattern.ts';
 import { actKinds, makePlan, type PlanOptions } from '../chaos/plan.ts';
+import { type Blow, struck, wentBack } from '../chaos/strike.ts';
 import { type HostTicks, judgeTicks } from '../chaos/ticks.ts';
 import { judgeUsage } from '../chaos/usage.ts';
 
@@ -69,28 +70,97 @@ test('a guest must have every mark that was answered, may have what is in doubt,
   expect(judgeGuest(withMarks([1]), guest([1], [1], patternAfter([])))).toEqual([expect.stringContaining('damaged')]);
 });
 
-test('what went back to its last sleep keeps what it had then', () => {
+const blow: Blow = { policy: 'restore', with: 'VMM', act: undefined, requests: false };
+
+/** It slept with the mark 1, runs, and has the mark 2. */
+function sleptAndRuns() {
   const entry = withMarks([1]);
-  acknowledged(entry, 'RUNNING');
-  asked(entry, 'SUSPENDED');
   seen(entry, 'SUSPENDED');
   seen(entry, 'RUNNING');
   entry.asked.add(2);
   entry.answered.add(2);
-  struck(entry, 'restore', false);
-  expect(entry.mayBe).toEqual(['SUSPENDED', 'RUNNING']);
-  expect(judgeGuest(entry, guest([1]))).toEqual([]);
-  expect(judgeGuest(entry, guest([]))).toHaveLength(2);
+  return entry;
+}
+
+test('what went back to its last sleep has what it had then, what came afterwards, and nothing else', () => {
+  const entry = sleptAndRuns();
+  struck(entry, blow);
+  for (const mark of [3, 4]) entry.asked.add(mark);
+  entry.answered.add(3);
+  expect(wentBack(entry, 1)).toEqual([]);
+  const judge = (...marks: number[]) => judgeGuest({ ...entry }, guest(marks));
+  expect(judge(1, 3)).toEqual([]);
+  expect(judge(1, 3, 4)).toEqual([]);
+  expect(judge(3)).toHaveLength(2);
+  expect(judge(1)).toHaveLength(2);
+  expect(judge(1, 2, 3)).toEqual(['it has the marks 2 of a time that its record says it went back from']);
 });
 
-test('who is struck ends, unless it slept before and may go back to that; sleepers notice nothing', () => {
+test('who does not say that it went back must have everything', () => {
+  const entry = sleptAndRuns();
+  struck(entry, blow);
+  expect(wentBack(entry, 0)).toEqual([]);
+  expect(judgeGuest({ ...entry }, guest([1, 2]))).toEqual([]);
+  expect(judgeGuest({ ...entry }, guest([1]))).toHaveLength(2);
+});
+
+test('nobody goes back who was not killed, who was to end, or twice at once', () => {
+  expect(wentBack(sleptAndRuns(), 1)).toHaveLength(1);
+  const [ends, restored] = [sleptAndRuns(), sleptAndRuns()];
+  struck(ends, { ...blow, policy: 'end' });
+  expect(wentBack(ends, 1)).toHaveLength(1);
+  struck(restored, blow);
+  expect(wentBack(restored, 2)).toHaveLength(1);
+});
+
+test.each<[Partial<Blow>, string[]]>([
+  [{}, ['SUSPENDED']],
+  [{ requests: true }, ['SUSPENDED', 'RUNNING']],
+  [{ policy: 'end', requests: true }, ['TERMINATED']],
+  [{ act: 'suspend' }, ['SUSPENDED']],
+  [{ act: 'suspend', policy: 'end' }, ['SUSPENDED', 'TERMINATED']],
+  [{ act: 'resume' }, ['SUSPENDED']],
+  [{ act: 'resume', with: 'host' }, ['SUSPENDED', 'RUNNING']],
+  [{ act: 'terminate' }, ['TERMINATED']],
+  [{ act: 'terminate', with: 'host' }, ['TERMINATED', 'SUSPENDED']],
+  [{ act: 'launch', with: 'host' }, ['RUNNING', 'TERMINATED']],
+])('where a MicroVM may be after its VM was killed: %o', (more, places) => {
+  const entry = sleptAndRuns();
+  struck(entry, { ...blow, ...more });
+  expect(entry.mayBe).toEqual(places);
+});
+
+test('who never slept ends with its VM; sleepers notice nothing', () => {
   const entry = newEntry('');
   seen(entry, 'RUNNING');
-  struck(entry, 'restore', false);
+  struck(entry, blow);
   expect(entry.mayBe).toEqual(['TERMINATED']);
+  delete entry.strike;
   seen(entry, 'SUSPENDED');
-  struck(entry, 'end', false);
+  struck(entry, { ...blow, policy: 'end' });
   expect(entry.mayBe).toEqual(['SUSPENDED']);
+});
+
+test('an answer that was on its way when the VM died says nothing of where it is afterwards, but that it is to end does', () => {
+  const entry = sleptAndRuns();
+  seen(entry, 'SUSPENDED');
+  asked(entry, 'RUNNING');
+  struck(entry, { ...blow, act: 'resume' });
+  acknowledged(entry, 'RUNNING');
+  arrived(entry, 'RUNNING');
+  expect(entry.mayBe).toEqual(['SUSPENDED']);
+  asked(entry, 'TERMINATED');
+  acknowledged(entry, 'TERMINATED');
+  expect(entry.mayBe).toEqual(['TERMINATED']);
+});
+
+test('a launch that was not answered when its host went exists once it is', () => {
+  const entry = newEntry('');
+  asked(entry, 'RUNNING');
+  struck(entry, { ...blow, with: 'host', act: 'launch' });
+  expect(entry.mayBe).toEqual(['none', 'RUNNING', 'TERMINATED']);
+  acknowledged(entry, 'RUNNING');
+  expect(entry.mayBe).toEqual(['RUNNING', 'TERMINATED']);
 });
 
 const calm: HostTicks = { worst: () => 100, stop: async () => {} };

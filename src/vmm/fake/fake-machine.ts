@@ -87,6 +87,12 @@ export class FakeMachine implements Machine {
     });
   }
 
+  async lives(): Promise<boolean> {
+    if (!this.#ending) return true;
+    await this.ended;
+    return false;
+  }
+
   async kill(): Promise<void> {
     if (this.#left) return;
     await this.#end({ cause: 'requested', what: 'It was ended on request.' });

@@ -1,6 +1,7 @@
 // A live QEMU VM: its guest, how it ends, and how it is put to sleep.
 import { readFile } from 'node:fs/promises';
 import type { ProcessStatistics } from '../../contract/node-api.ts';
+import { within } from '../../lib/deadline.ts';
 import { describe, Fault } from '../../lib/errors.ts';
 import { type Stopwatch, startStopwatch } from '../../lib/stopwatch.ts';
 import type { ImageSizes, Machine, MachineEnd, SuspendResult } from '../driver.ts';
@@ -12,6 +13,9 @@ import type { VmmExit, VmmProcess } from './vmm-process.ts';
 
 /** Of the console and of the application's log, each; what a guest says beyond it waits, or is dropped by the guest. */
 const consoleBytesPerSecond = 4 << 20;
+
+/** From the loss of its monitor until a VMM is gone; one that was broken out of may stay. */
+const dyingMs = 5000;
 
 const putToSleep = { cause: 'requested', what: 'It was put to sleep.' } as const;
 
@@ -51,7 +55,6 @@ export class QemuMachine implements Machine {
   #saving = false;
   /** Whether the latest save came to a whole snapshot. */
   #committed: Promise<boolean> | undefined;
-  #gone = false;
   #left = false;
 
   constructor(parts: MachineParts) {
@@ -95,6 +98,20 @@ export class QemuMachine implements Machine {
     if (!saver) throw new Fault('internal', { what: 'A VM that was booted becomes an image, not a snapshot.' });
     const stages = await this.#save(saver);
     return { stages, bytes: await saver.bytes() };
+  }
+
+  async lives(): Promise<boolean> {
+    const { process } = this.#parts;
+    try {
+      await process.qmp.execute('query-status');
+      return true;
+    } catch (error) {
+      await within(dyingMs, 'The end of the VMM', process.exited).catch(() => {
+        this.#endBecause({ cause: 'vmm_died', what: `It did not answer any more (${describe(error)}).` });
+      });
+      await this.ended;
+      return false;
+    }
   }
 
   async kill(): Promise<void> {
@@ -173,15 +190,14 @@ export class QemuMachine implements Machine {
     this.#saving = false;
     // What cannot be removed now is only space, and goes with the next attempt.
     await saver.abandon().catch(() => {});
-    if (this.#gone) return;
+    const { process, guest } = this.#parts;
     try {
-      await this.#parts.process.qmp.execute('cont');
-      await this.#parts.guest.thaw();
+      await process.qmp.execute('cont');
+      await guest.thaw();
     } catch (error) {
-      this.#endBecause({
-        cause: 'guest_crashed',
-        what: `It did not go on after a failed suspend (${describe(error)}).`,
-      });
+      if (!(await this.lives())) return;
+      const what = `It did not go on after a failed suspend (${describe(error)}).`;
+      this.#endBecause({ cause: 'guest_crashed', what });
     }
   }
 
@@ -200,7 +216,6 @@ export class QemuMachine implements Machine {
 
   async #finish(exit: VmmExit): Promise<MachineEnd> {
     if (this.#left) return new Promise(() => {});
-    this.#gone = true;
     this.#stall.close();
     this.#parts.guest.close();
     this.#parts.process.qmp.close();
