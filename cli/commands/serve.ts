@@ -13,7 +13,6 @@ import { dataDirectory, dataFlag } from '../data-directory.ts';
 import { explain } from '../explain.ts';
 import { lifecycleFlags, lifecycleFrom, lifecycleOptions } from '../lifecycle-options.ts';
 import { chooseGatewayPort, notBindable, whyNotBindable } from '../ports.ts';
-import { readServerFile } from '../server-file.ts';
 import { fired, listenForStop } from '../stop-signals.ts';
 import type { Surroundings } from '../surroundings.ts';
 
@@ -174,9 +173,8 @@ async function runServer(options: ServeOptions, around: Surroundings): Promise<n
     const onHangUp = (): void => (settings.accessLog === undefined ? stop.ask() : server.reopenLogs());
     process.on('SIGHUP', onHangUp);
     try {
-      const facts = await readServerFile(settings.dataDirectory);
-      announce(facts, settings, around);
-      process.send?.({ listening: facts });
+      announce(server.facts, settings, around);
+      process.send?.({ listening: server.facts });
       await fired(stop.asked);
       const meanwhile = settings.keepVms ? 'MicroVMs run on.' : 'putting MicroVMs to sleep.';
       around.out.write(`Stopping: ${meanwhile} A second signal stops at once.\n`);
