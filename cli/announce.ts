@@ -1,7 +1,7 @@
 // What a server that has just started says: where it is, and how a shell comes to use it.
 import type { ServerSettings } from '../src/config/settings.ts';
+import type { ServerFacts } from '../src/contract/server-facts.ts';
 import { dataDirectory } from './data-directory.ts';
-import type { ServerFacts } from './server-file.ts';
 import type { Surroundings } from './surroundings.ts';
 
 export function announce(facts: ServerFacts, settings: ServerSettings, around: Surroundings): void {

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { ServerFacts } from '../src/contract/server-facts.ts';
 import { Fault } from '../src/lib/errors.ts';
 
 // These values end up in shell commands and INI files: nothing in them may end a line.
@@ -12,10 +13,9 @@ const line = z
   .regex(/^[^\p{Cc}]+$/u, 'must not hold control characters');
 const word = line.regex(/^\S+$/, 'must not hold spaces');
 
-const serverFile = z.object({
+const serverFile: z.ZodType<ServerFacts> = z.object({
   apiUrl: z.url({ protocol: /^https?$/ }).max(2048),
   s3Url: z.url({ protocol: /^https?$/ }).max(2048),
-  /** Where metrics are served without a signature, if they are. */
   metricsPort: z.number().int().min(1).max(65_535).optional(),
   gatewayPort: z.number().int().min(0).max(65_535),
   caFile: line,
@@ -24,8 +24,6 @@ const serverFile = z.object({
   region: word.regex(/^[a-z0-9-]+$/),
   pid: z.number().int().min(1),
 });
-
-export type ServerFacts = z.output<typeof serverFile>;
 
 const maxBytes = 64 * 1024;
 

@@ -15,6 +15,7 @@ import type { AppSettings } from './app/settings.ts';
 import { limitsOf, profiles } from './config/profiles.ts';
 import { lifecycleOf, type ServerSettings } from './config/settings.ts';
 import type { Limits } from './contract/limits.ts';
+import type { ServerFacts } from './contract/server-facts.ts';
 import { openAuthority, readTlsFiles } from './gateway/authority.ts';
 import { openKeyRing } from './gateway/key-ring.ts';
 import { LateEndpoints } from './gateway/late-endpoints.ts';
@@ -23,7 +24,7 @@ import { createGatewayThreads } from './gateway/threads/gateway-threads.ts';
 import { createTokens } from './gateway/token.ts';
 import { type Clock, systemClock } from './lib/clock.ts';
 import { keepReserve } from './lib/disk-reserve.ts';
-import { makeDirectory, remove, removeAsides, writeDurably } from './lib/durable-file.ts';
+import { makeDirectory, remove, removeAsides } from './lib/durable-file.ts';
 import { describe } from './lib/errors.ts';
 import { requireLineFile } from './lib/line-file.ts';
 import type { Log } from './lib/log.ts';
@@ -35,6 +36,7 @@ import { lockDirectory } from './store/lock-directory.ts';
 import { openStore } from './store/open-store.ts';
 import type { AccessKeyRow, Database } from './store/tables.ts';
 import { createTasks } from './tasks/create-tasks.ts';
+import { serverFile } from './tasks/server-file.ts';
 
 export interface RunningServer {
   /** Control plane and S3. */
@@ -43,6 +45,8 @@ export interface RunningServer {
   caFile: string;
   region: string;
   credentials: { accessKeyId: string; secretAccessKey: string };
+  /** What `server.json` says, or will say once it can be written. */
+  facts: ServerFacts;
   /** After log files were moved away: what comes next goes to new ones. */
   reopenLogs(): void;
   /**
@@ -127,17 +131,20 @@ async function start(
   const control = createControlPlane({ app, authenticate, s3, log });
   stack.defer(() => control.close());
   const metricsPort = await startMetrics(settings, app, log, stack);
-  const tasks = createTasks(app, clock);
-  stack.defer(() => tasks.stop());
   const apiUrl = `http://${reachable(settings.host)}:${await control.listen(settings.host, settings.apiPort)}`;
-  tasks.start();
   const { accessKeyId, secret: secretAccessKey } = key;
-  const facts = { apiUrl, s3Url: apiUrl, caFile, region, gatewayPort, ...(metricsPort ? { metricsPort } : {}) };
-  await writeDurably(at('server.json'), JSON.stringify({ ...facts, accessKeyId, secretAccessKey, pid: process.pid }));
+  const where = { apiUrl, s3Url: apiUrl, caFile, region, gatewayPort, ...(metricsPort ? { metricsPort } : {}) };
+  const facts = { ...where, accessKeyId, secretAccessKey, pid: process.pid };
+  const file = serverFile({ path: at('server.json'), content: JSON.stringify(facts), clock, log });
+  // Whoever is told that the server runs may use its commands.
+  await file.run();
+  const tasks = createTasks(app, clock, { more: [file] });
+  stack.defer(() => tasks.stop());
+  tasks.start();
   await keepReserve(at('disk-reserve')).catch((error: unknown) =>
     log.error('no_disk_reserve', { why: describe(error) }),
   );
-  log.info('server_started', { ...facts, ...node.info() });
+  log.info('server_started', { ...where, ...node.info() });
   const close = once(async () => {
     try {
       await tasks.stop();
@@ -150,7 +157,8 @@ async function start(
     return left;
   });
   const reopenLogs = (): void => gateway.reopenLog();
-  return { apiUrl, gatewayPort, caFile, region, credentials: { accessKeyId, secretAccessKey }, reopenLogs, close };
+  const credentials = { accessKeyId, secretAccessKey };
+  return { apiUrl, gatewayPort, caFile, region, credentials, facts, reopenLogs, close };
 }
 
 /** Without VMs nothing of what set-up made is used. */

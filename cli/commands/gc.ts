@@ -1,11 +1,12 @@
 // `waterbear gc`: what nobody uses any more, and its removal, by the running server.
 import { z } from 'zod';
+import type { ServerFacts } from '../../src/contract/server-facts.ts';
 import { defineCommand } from '../command.ts';
 import { dataDirectory, dataFlag } from '../data-directory.ts';
 import { listing, plural } from '../listing.ts';
 import { formatBytes } from '../quantities.ts';
 import { askServer } from '../server-api.ts';
-import { readServerFile, type ServerFacts } from '../server-file.ts';
+import { readServerFile } from '../server-file.ts';
 import type { Output } from '../surroundings.ts';
 
 const schema = z.object({

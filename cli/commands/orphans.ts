@@ -1,12 +1,13 @@
 // `waterbear orphans`: things without an owner on both sides, and their removal.
 import { z } from 'zod';
+import type { ServerFacts } from '../../src/contract/server-facts.ts';
 import { printableLine } from '../../src/lib/printable.ts';
 import { defineCommand } from '../command.ts';
 import { dataDirectory, dataFlag } from '../data-directory.ts';
 import { listing, plural } from '../listing.ts';
 import { formatBytes } from '../quantities.ts';
 import { askServer, getSigned, membersOf } from '../server-api.ts';
-import { readServerFile, type ServerFacts } from '../server-file.ts';
+import { readServerFile } from '../server-file.ts';
 import type { Surroundings } from '../surroundings.ts';
 
 const schema = z.object({

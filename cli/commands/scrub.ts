@@ -1,6 +1,7 @@
 // `waterbear scrub`: a pass over everything the server keeps, now.
 import { z } from 'zod';
 import type { ScrubFacts } from '../../src/app/scrubbing.ts';
+import type { ServerFacts } from '../../src/contract/server-facts.ts';
 import { pause } from '../../src/lib/deadline.ts';
 import { Fault } from '../../src/lib/errors.ts';
 import { printableLine } from '../../src/lib/printable.ts';
@@ -8,7 +9,7 @@ import { defineCommand, numberOption } from '../command.ts';
 import { dataDirectory, dataFlag } from '../data-directory.ts';
 import { progressLine } from '../progress-line.ts';
 import { askServer, getSigned, membersOf } from '../server-api.ts';
-import { readServerFile, type ServerFacts } from '../server-file.ts';
+import { readServerFile } from '../server-file.ts';
 import type { Surroundings } from '../surroundings.ts';
 
 const path = '/waterbear/v1/scrub';

@@ -14,7 +14,6 @@ import { dataDirectory, dataFlag } from '../data-directory.ts';
 import { explain } from '../explain.ts';
 import { lifecycleFlags, lifecycleFrom, lifecycleOptions } from '../lifecycle-options.ts';
 import { chooseGatewayPort, notBindable, whyNotBindable } from '../ports.ts';
-import { readServerFile } from '../server-file.ts';
 import { fired, listenForStop } from '../stop-signals.ts';
 import type { Surroundings } from '../surroundings.ts';
 
@@ -175,9 +174,8 @@ async function runServer(options: ServeOptions, around: Surroundings): Promise<n
     const onHangUp = (): void => (settings.accessLog === undefined ? stop.ask() : server.reopenLogs());
     process.on('SIGHUP', onHangUp);
     try {
-      const facts = await readServerFile(settings.dataDirectory);
-      announce(facts, settings, around);
-      process.send?.({ listening: facts });
+      announce(server.facts, settings, around);
+      process.send?.({ listening: server.facts });
       // Node does so at an orderly end, and the next start is to be a quick one after any other, too.
       flushCompileCache();
       await fired(stop.asked);

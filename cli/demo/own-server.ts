@@ -2,9 +2,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { open, readFile, rm } from 'node:fs/promises';
 import { join, relative } from 'node:path';
+import type { ServerFacts } from '../../src/contract/server-facts.ts';
 import { within } from '../../src/lib/deadline.ts';
 import { Fault } from '../../src/lib/errors.ts';
-import { parseServerFile, type ServerFacts } from '../server-file.ts';
+import { parseServerFile } from '../server-file.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { takeStage } from './stage-directory.ts';
 

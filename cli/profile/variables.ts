@@ -1,5 +1,5 @@
 // The environment that points AWS SDKs, CLIs and HTTPS clients at a server.
-import type { ServerFacts } from '../server-file.ts';
+import type { ServerFacts } from '../../src/contract/server-facts.ts';
 
 export type Variables = Readonly<Record<string, string>>;
 

@@ -1,9 +1,9 @@
 // The AWS profile `waterbear` in the user's AWS files: only its own sections are touched. Safe to repeat; each file is replaced whole or not at all.
 import { chown, mkdir, readFile, realpath, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { ServerFacts } from '../../src/contract/server-facts.ts';
 import { writeDurably } from '../../src/lib/durable-file.ts';
 import { Fault } from '../../src/lib/errors.ts';
-import type { ServerFacts } from '../server-file.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { replaceSections, type Sections } from './ini-sections.ts';
 

@@ -5,11 +5,11 @@ import {
   GetMicrovmCommand,
   type GetMicrovmResponse,
 } from '@aws-sdk/client-lambda-microvms';
+import type { ServerFacts } from '../../src/contract/server-facts.ts';
 import { managedConnectorArn } from '../../src/lib/arn.ts';
 import { Fault } from '../../src/lib/errors.ts';
 import { openTarget, type Target } from '../demo/target.ts';
 import { explain } from '../explain.ts';
-import type { ServerFacts } from '../server-file.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { connectShell, type TurnedAway } from './connect.ts';
 import { runSession, type SessionEnd } from './session.ts';

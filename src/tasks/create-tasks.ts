@@ -23,7 +23,13 @@ export interface Tasks {
   status(): TaskStatus[];
 }
 
-export function createTasks(app: App, clock: Clock, tickMs = 250): Tasks {
+export interface TasksOptions {
+  tickMs?: number;
+  /** Of the server around the app. */
+  more?: readonly Task[];
+}
+
+export function createTasks(app: App, clock: Clock, { tickMs = 250, more = [] }: TasksOptions = {}): Tasks {
   const { context } = app;
   const tasks = [
     maximumDuration(context),
@@ -36,6 +42,7 @@ export function createTasks(app: App, clock: Clock, tickMs = 250): Tasks {
     connectors(context),
     scrub(context),
     garbage(context),
+    ...more,
   ].map((task) => ({ task, status: newStatus(task.name) }));
   let timer: Timer | undefined;
   let under: Promise<void> | undefined;

@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { resolve } from 'node:path';
 import { whyNotBindable } from '../../cli/ports.ts';
-import { readServerFile, type ServerFacts } from '../../cli/server-file.ts';
+import type { ServerFacts } from '../../src/contract/server-facts.ts';
 import { pause } from '../../src/lib/deadline.ts';
 import { hostMs } from './guest.ts';
 
@@ -83,9 +83,8 @@ export async function startProcess(
   try {
     await Promise.all([apiPort, gatewayPort].map((port) => untilOpen(port, child)));
     const openMs = hostMs() - startedMs;
-    // It says so once it has written down where it is.
-    await Promise.race([said, gone.then(endedEarly)]);
-    const facts = await readServerFile(data);
+    // Its own file need not be there yet when its disk fails.
+    const [{ listening: facts }] = (await Promise.race([said, gone.then(endedEarly)])) as [{ listening: ServerFacts }];
     const ca = await readFile(facts.caFile, 'utf8');
     return {
       ...{ pid: child.pid ?? 0, openMs, facts, ca, gone, kill },

@@ -2,7 +2,7 @@
 import { cp, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { makeBackup } from '../../src/backup/make-backup.ts';
 import { restoreBackup } from '../../src/backup/restore-backup.ts';
 import { systemClock } from '../../src/lib/clock.ts';
@@ -11,31 +11,49 @@ import { flipBit } from '../support/flip.ts';
 import { projectZip, toolkitDirectory as wholeToolkit } from '../support/real-node.ts';
 import { scrubbed } from '../support/scrub.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
+import { vmmsOf } from '../support/vmms.ts';
 
+// Each wait has a deadline of its own; on a busy machine all of them together take minutes.
+vi.setConfig({ testTimeout: 900_000, hookTimeout: 600_000 });
 const idlePolicy = { maxIdleDurationSeconds: 600, suspendedDurationSeconds: 6000, autoResumeEnabled: true };
+/** What is begun is ended with the file, whatever a test came to. */
+const stack = new AsyncDisposableStack();
 let it: TestServer;
 let toolkit: string;
 let vm: { id: string; endpoint: string; token: Record<string, string> };
 let image: string;
 beforeAll(async () => {
   // A toolkit of our own: one file after the other is damaged.
-  toolkit = await mkdtemp(join(tmpdir(), 'waterbear-toolkit-'));
+  toolkit = await directoryOf('toolkit');
   for (const name of ['guest', 'bin']) await cp(join(wholeToolkit, name), join(toolkit, name), { recursive: true });
   await symlink(join(wholeToolkit, 'containers'), join(toolkit, 'containers'));
-  it = await startTestServer({ toolkitDirectory: toolkit });
+  it = await serverOn({ toolkitDirectory: toolkit });
   const { imageArn, state } = await it.build('state', await projectZip('state'));
   expect(state).toBe('SUCCESSFUL');
   vm = await it.run(imageArn, { idlePolicy });
+  await it.until(vm.id, 'RUNNING');
   expect((await ask()).count).toBe(1);
   await it.lambda.suspendMicrovm({ microvmIdentifier: vm.id });
   await it.until(vm.id, 'SUSPENDED');
   const [buildId = ''] = await readdir(join(it.data, 'images'));
   image = join(it.data, 'images', buildId);
 });
-afterAll(async () => {
-  await it?.close();
-  await rm(toolkit, { recursive: true, force: true });
-});
+afterAll(() => stack.disposeAsync());
+
+async function directoryOf(name: string): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), `waterbear-${name}-`));
+  stack.defer(() => rm(path, { recursive: true, force: true }));
+  return path;
+}
+
+async function serverOn(options: Parameters<typeof startTestServer>[0]): Promise<TestServer> {
+  const server = await startTestServer(options);
+  stack.defer(async () => {
+    await server.close();
+    expect(vmmsOf(server.data), 'VMMs left').toEqual([]);
+  });
+  return server;
+}
 
 async function ask(): Promise<{ count: number }> {
   const answer = await it.get(vm.endpoint, vm.token);
@@ -81,27 +99,19 @@ test('a MicroVM of which the scrubber has found something damaged wakes with its
 });
 
 test('a backup that was taken while the server runs wakes elsewhere with its state, and so does the original', async () => {
-  const place = await mkdtemp(join(tmpdir(), 'waterbear-backup-'));
-  try {
-    const [target, dataDirectory] = [join(place, 'backup'), join(place, 'data')];
-    const common = { nowMs: Date.now(), onProgress: () => {} };
-    const made = await makeBackup({ ...common, dataDirectory: it.data, target, version: '0' });
-    expect(made).toMatchObject({ asleep: 1, old: [], missing: [], leftOut: [] });
-    const restored = await restoreBackup({ ...common, backup: target, dataDirectory });
-    expect(restored).toMatchObject({ asleep: [vm.id], ended: [] });
-    const other = await startTestServer({ dataDirectory, toolkitDirectory: toolkit, existing: true });
-    try {
-      expect((await scrubbed(dataDirectory)).damage).toEqual([]);
-      const { endpoint = '' } = await other.lambda.getMicrovm({ microvmIdentifier: vm.id });
-      const { body } = await other.get(endpoint, vm.token);
-      expect(JSON.parse(body).count).toBe(3);
-    } finally {
-      await other.close();
-    }
-    expect((await ask()).count).toBe(3);
-  } finally {
-    await rm(place, { recursive: true, force: true });
-  }
+  const place = await directoryOf('backup');
+  const [target, dataDirectory] = [join(place, 'backup'), join(place, 'data')];
+  const common = { nowMs: Date.now(), onProgress: () => {} };
+  const made = await makeBackup({ ...common, dataDirectory: it.data, target, version: '0' });
+  expect(made).toMatchObject({ asleep: 1, old: [], missing: [], leftOut: [] });
+  const restored = await restoreBackup({ ...common, backup: target, dataDirectory });
+  expect(restored).toMatchObject({ asleep: [vm.id], ended: [] });
+  const other = await serverOn({ dataDirectory, toolkitDirectory: toolkit, existing: true });
+  expect((await scrubbed(dataDirectory)).damage).toEqual([]);
+  const { endpoint = '' } = await other.lambda.getMicrovm({ microvmIdentifier: vm.id });
+  const { body } = await other.get(endpoint, vm.token);
+  expect(JSON.parse(body).count).toBe(3);
+  expect((await ask()).count).toBe(3);
 });
 
 test('a damaged kernel or first file system is not booted', async () => {

@@ -3,6 +3,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { readServerFile } from '../../cli/server-file.ts';
 import { faultyEnvironment } from '../support/faulty-server.ts';
 import { buildImage, untilState } from '../support/server.ts';
 import { type ServerProcess, startServerIn } from '../support/server-process.ts';
@@ -50,6 +51,15 @@ test('a disk that is full is answered as such, nothing half is left, and all goe
   await lambda.suspendMicrovm({ microvmIdentifier: microvmId });
   await untilState(lambda, microvmId, 'SUSPENDED');
   expect(await readdir(join(at('data'), 'vms', microvmId))).toEqual(['disk', 'microvm.json', 'sleep-1']);
+});
+
+test('a server whose own file cannot be written serves all the same, and writes it when it can', async () => {
+  await writeFile(at('armed'), '');
+  server = await start({ oneIn: 1, code: 'EIO', only: 'server.json', armed: at('armed'), report: at('report') });
+  await server.lambda.listMicrovms({});
+  await expect(readServerFile(at('data'))).rejects.toMatchObject({ code: 'not_found' });
+  await rm(at('armed'));
+  await expect.poll(() => readServerFile(at('data')).catch(() => undefined), { timeout: 30_000 }).toEqual(server.facts);
 });
 
 test('the wall clock of the process is set from outside, and set back', async () => {

@@ -72,7 +72,7 @@ test('no request is lost, whenever in the decision it comes', async () => {
   const { CreateMicrovmImage, RunMicrovm } = app.operations;
   await CreateMicrovmImage(caller, imageRequest);
   await app.context.builds.idle();
-  const tasks = createTasks(app, systemClock, 10);
+  const tasks = createTasks(app, systemClock, { tickMs: 10 });
   stack.defer(() => tasks.stop());
   tasks.start();
   const serve = async (_: unknown, i: number): Promise<void> => {

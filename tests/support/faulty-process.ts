@@ -7,6 +7,7 @@
 //   until=N       none from the N-th operation on
 //   code=EIO      or ENOSPC; default: either
 //   armed=FILE    operations fail only while this file is there
+//   only=TEXT     only operations on paths with this text in them fail
 //   report=FILE   gets a line of JSON for each that failed: { n, operation, path, code, partly }
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
@@ -43,13 +44,15 @@ function seededFaults(): FileFaults {
   const number = (name: string, otherwise: number): number => Number(asked.get(name) ?? otherwise);
   const [oneIn, from, until] = [number('oneIn', 20), number('from', 0), number('until', Number.POSITIVE_INFINITY)];
   const [code, armed, report] = [asked.get('code'), asked.get('armed'), asked.get('report')];
+  const only = asked.get('only') ?? '';
   const draw = draws(number('seed', 1));
   let n = -1;
   return (operation, path) => {
     n += 1;
     // Drawn for every operation, so that what is drawn next does not depend on what was armed.
     const [fails, which, partly] = [draw() < 1 / oneIn, code ?? (draw() < 0.5 ? 'EIO' : 'ENOSPC'), draw() < 0.5];
-    if (!fails || n < from || n >= until || (armed !== null && !existsSync(armed))) return undefined;
+    if (!fails || n < from || n >= until || !path.includes(only)) return undefined;
+    if (armed !== null && !existsSync(armed)) return undefined;
     if (report !== null) appendFileSync(report, `${JSON.stringify({ n, operation, path, code: which, partly })}\n`);
     const error = Object.assign(new Error(`${which}: as a test wants it, ${operation} '${path}'`), { code: which });
     return { error, partly };

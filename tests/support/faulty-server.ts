@@ -20,6 +20,7 @@ export interface FaultyOptions {
   until?: number;
   code?: 'EIO' | 'ENOSPC';
   armed?: string;
+  only?: string;
   report?: string;
 }
 

@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { LambdaMicrovms } from '@aws-sdk/client-lambda-microvms';
 import { S3 } from '@aws-sdk/client-s3';
-import { readServerFile, type ServerFacts } from '../../cli/server-file.ts';
+import type { ServerFacts } from '../../src/contract/server-facts.ts';
 
 const command = resolve(import.meta.dirname, '../../bin/waterbear');
 
@@ -30,13 +30,12 @@ export async function startServerIn(env: NodeJS.ProcessEnv, data: string, ...mor
   const ports = ['--api-port', '0', '--gateway-port', '0'];
   const args = ['serve', '--data', data, ...ports, '--accel', 'tcg', '--build-isolation', 'host', ...more];
   const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], env });
-  await Promise.race([
+  const [{ listening: facts }] = (await Promise.race([
     once(child, 'message'),
     once(child, 'exit').then(([code]) => {
       throw new Error(`the server ended with ${code}`);
     }),
-  ]);
-  const facts = await readServerFile(data);
+  ])) as [{ listening: ServerFacts }];
   const credentials = { accessKeyId: facts.accessKeyId, secretAccessKey: facts.secretAccessKey };
   const config = { endpoint: facts.apiUrl, region: facts.region, credentials };
   return {

@@ -10,9 +10,12 @@ import {
   type RunMicrovmRequest,
 } from '@aws-sdk/client-lambda-microvms';
 import { S3 } from '@aws-sdk/client-s3';
-import { parseSettings, type ServerOptions } from '../../src/config/settings.ts';
-import { createLog } from '../../src/lib/log.ts';
+import { parseSettings, type ServerOptions, type ServerSettings } from '../../src/config/settings.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { within } from '../../src/lib/deadline.ts';
+import { createLog, silentLog } from '../../src/lib/log.ts';
 import { type RunningServer, startServer } from '../../src/main.ts';
+import { openNode } from '../../src/node/open-node.ts';
 import { toolkitDirectory } from './real-node.ts';
 
 export interface Answer {
@@ -35,6 +38,7 @@ export interface TestServer {
   until(id: string, state: GetMicrovmResponse['state']): Promise<GetMicrovmResponse>;
   get(endpoint: string, headers: Token, path?: string, body?: string): Promise<Answer>;
   restart(): Promise<void>;
+  /** Nothing of it runs or is kept afterwards, also when it rejects. */
   close(): Promise<void>;
 }
 
@@ -82,7 +86,9 @@ export async function startTestServer({
   const open = async () => {
     const server = await startServer(settings, createLog('error'));
     ca = await readFile(server.caFile, 'utf8');
-    const config = { endpoint: server.apiUrl, region: server.region, credentials: server.credentials, maxAttempts: 1 };
+    const { apiUrl: endpoint, region, credentials } = server;
+    const requestHandler = { requestTimeout: waitMs, throwOnRequestTimeout: true };
+    const config = { endpoint, region, credentials, maxAttempts: 1, requestHandler };
     return { server, lambda: new LambdaMicrovms(config), s3: new S3({ ...config, forcePathStyle: true }) };
   };
   let current = await open().catch(forget);
@@ -108,17 +114,29 @@ export async function startTestServer({
       return (await it.lambda.createMicrovmAuthToken(order)).authToken ?? {};
     },
     until: (id, state) => untilState(current.lambda, id, state),
-    get: (endpoint, headers, path = '/', body) => sendRequest(ca, endpoint, headers, path, body),
+    get: (endpoint, headers, path = '/', body) =>
+      within(waitMs, `An answer of ${endpoint}${path}`, sendRequest(ca, endpoint, headers, path, body)),
     async restart() {
       await current.server.close();
       current = await open();
     },
     async close() {
-      await current.server.close();
-      await rm(data, { recursive: true, force: true });
+      let left: number | undefined;
+      try {
+        left = await within(waitMs, 'Closing the server', current.server.close());
+      } finally {
+        if (left !== 0) await endVms(settings);
+        await rm(data, { recursive: true, force: true });
+      }
     },
   };
   return it;
+}
+
+/** A VM that could not be suspended runs on for the next server. A test has none. */
+async function endVms(settings: ServerSettings): Promise<void> {
+  const node = await openNode(settings, systemClock, silentLog);
+  await within(waitMs, 'Ending what was left', node.close());
 }
 
 /** The endpoint as returned, resolved by the system. Rejects when the connection breaks before the answer is whole. */

@@ -37,9 +37,10 @@ export async function sleepManyTimes(cycles: number, mib: number): Promise<Cycle
     const vm = await it.run(built.imageArn);
     const ask = async (path: string, body?: string): Promise<unknown> => {
       const answer = await it.get(vm.endpoint, vm.token, path, body);
-      expect(answer, path).toMatchObject({ status: 200 });
+      expect(answer.status, `${path}: ${JSON.stringify(answer.headers)}`).toBe(200);
       return JSON.parse(answer.body);
     };
+    await it.until(vm.id, 'RUNNING');
     const filled = sums.parse(await ask('/fill', String(mib)));
     const sleeps: Sleep[] = [];
     let verified = 0;
