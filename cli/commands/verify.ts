@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { Fault } from '../../src/lib/errors.ts';
+import { Fault, isFault } from '../../src/lib/errors.ts';
 import { defineCommand } from '../command.ts';
 import { dataDirectory, dataFlag } from '../data-directory.ts';
 
@@ -26,10 +26,18 @@ long as a later ledger goes through the same head, nothing before it was changed
     });
     // Loaded only here: the other commands start faster without the database.
     const { checkDatabaseFile } = await import('../../src/store/check-database.ts');
-    const { problems, ledger } = checkDatabaseFile(file);
-    if (json) around.out.write(`${JSON.stringify({ problems, ledger }, undefined, 2)}\n`);
+    const { refuseNewerFile } = await import('../../src/store/migrate.ts');
+    try {
+      refuseNewerFile(file);
+    } catch (error) {
+      // What is damaged is told below.
+      if (!isFault(error, 'database_damaged')) throw error;
+    }
+    const { problems, ledger, isOld } = checkDatabaseFile(file);
+    if (json) around.out.write(`${JSON.stringify({ problems, ledger, isOld }, undefined, 2)}\n`);
     else {
-      around.out.write(`Ledger: ${ledger.count} ${ledger.checksum}\n`);
+      if (isOld) around.out.write('An earlier version wrote it: it has no ledger until a server has started on it.\n');
+      else around.out.write(`Ledger: ${ledger.count} ${ledger.checksum}\n`);
       around.out.write(problems.length === 0 ? 'The database is whole.\n' : `Damaged:\n  ${problems.join('\n  ')}\n`);
     }
     return problems.length === 0 ? 0 : 1;
