@@ -1,7 +1,7 @@
 // What of a data directory belongs into a backup, and how each kind of it is taken while a server may be changing it.
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
-import { Fault, isFault } from '../lib/errors.ts';
+import { describe, Fault, isFault } from '../lib/errors.ts';
 import { exists, isMissing } from '../lib/read-file.ts';
 import { nodeLayout, vmPaths, wholeNames } from '../node/layout.ts';
 import { newestGeneration } from '../node/vm-record.ts';
@@ -35,7 +35,8 @@ export async function copyPlainFiles(copying: Copying, data: string, note: Note)
 export async function copyObjects(copying: Copying, data: string, note: Note): Promise<void> {
   const directory = join(data, 'objects');
   for (const record of await bucketRecords(directory)) await unlessGone(() => copying.copy(relative(data, record)));
-  for await (const record of objectRecords(directory)) {
+  const unread = (at: string, error: unknown): void => note(`${relative(data, at)} cannot be read: ${describe(error)}`);
+  for await (const record of objectRecords(directory, unread)) {
     await copyObject(copying, data, record).catch((error: unknown) => {
       if (!isDamage(error)) throw error;
       note(`${relative(data, record)}: ${error.message}`);
