@@ -2,7 +2,7 @@
 // the whole file, and the thread that does it does nothing else.
 import SqliteDatabase from 'better-sqlite3';
 import { describe } from '../lib/errors.ts';
-import { checkChain, checkTiles } from './check-ledger.ts';
+import { checkChain, checkNoted, checkTiles } from './check-ledger.ts';
 import { emptyLedger, type LedgerHead } from './ledger.ts';
 import { executed } from './migrate.ts';
 import { ledgerMigration } from './migrations/index.ts';
@@ -18,14 +18,14 @@ export interface DatabaseCheck {
 
 const maxProblems = 20;
 
-/** Reads a file that a server may be writing at the same time. Never changes it; never throws. */
-export function checkDatabaseFile(path: string): DatabaseCheck {
+/** Reads a file that a server may be writing at the same time. Never changes it; never throws. `noted`: a head that the ledger must go through. */
+export function checkDatabaseFile(path: string, noted?: LedgerHead): DatabaseCheck {
   let sqlite: SqliteDatabase.Database | undefined;
   try {
     sqlite = new SqliteDatabase(path, { readonly: true, fileMustExist: true, timeout: 5_000 });
     // Says at once what every look would say.
     sqlite.pragma('schema_version');
-    return checkDatabase(sqlite);
+    return checkDatabase(sqlite, noted);
   } catch (error) {
     return { problems: [`It cannot be read: ${describe(error)}.`], ledger: emptyLedger, isOld: false };
   } finally {
@@ -44,7 +44,7 @@ export function structureProblems(sqlite: SqliteDatabase.Database, depth: 'quick
   }
 }
 
-export function checkDatabase(sqlite: SqliteDatabase.Database): DatabaseCheck {
+export function checkDatabase(sqlite: SqliteDatabase.Database, noted?: LedgerHead): DatabaseCheck {
   const problems = structureProblems(sqlite, 'full');
   let ledger = emptyLedger;
   let isOld = false;
@@ -71,6 +71,8 @@ export function checkDatabase(sqlite: SqliteDatabase.Database): DatabaseCheck {
     });
     look('Usage intervals', () => checkTiles(sqlite));
   }
+  // Also of an old one, which cannot go through any.
+  if (noted) look('The usage ledger', () => checkNoted(sqlite, noted));
   sqlite.exec('rollback');
   return { problems: problems.slice(0, maxProblems), ledger, isOld };
 }
