@@ -12,6 +12,7 @@ import type { KeyLookup } from './api/sigv4/verify.ts';
 import { type App, createApp } from './app/create-app.ts';
 import { metricsText } from './app/metrics/metrics-text.ts';
 import type { AppSettings } from './app/settings.ts';
+import { refuseCopies } from './backup/data-directory.ts';
 import { limitsOf, profiles } from './config/profiles.ts';
 import { lifecycleOf, type ServerSettings } from './config/settings.ts';
 import type { Limits } from './contract/limits.ts';
@@ -82,6 +83,7 @@ async function start(
 ): Promise<RunningServer> {
   const { dataDirectory: data, region } = settings;
   const at = (...names: string[]): string => join(data, ...names);
+  await refuseCopies(data);
   for (const directory of [data, at('keys')]) await makeDirectory(directory);
   stack.use(lockDirectory(data));
   // What a start writes has room, and what is half-made goes.

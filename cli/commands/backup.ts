@@ -4,8 +4,8 @@ import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import type { BackupReport } from '../../src/backup/make-backup.ts';
 import { defineCommand } from '../command.ts';
+import { runCopy } from '../copy-run.ts';
 import { dataDirectory, dataFlag } from '../data-directory.ts';
-import { progressBar, progressLine } from '../progress-line.ts';
 import type { Surroundings } from '../surroundings.ts';
 
 const schema = z.object({
@@ -28,13 +28,10 @@ only; keep it so. Container layers kept for builds are left out, and unfinished 
   run: async ({ data, directory, json }, around) => {
     // Loaded only here: the other commands start faster without the database.
     const { makeBackup } = await import('../../src/backup/make-backup.ts');
-    const line = progressLine(around.err);
     const target = resolve(around.workingDirectory, directory);
-    const report = await makeBackup({
-      ...{ dataDirectory: dataDirectory(data, around), target, nowMs: Date.now() },
-      version: await productVersion(around),
-      onProgress: (done, total) => line.show(progressBar(done, total)),
-    }).finally(() => line.clear());
+    const version = await productVersion(around);
+    const order = { dataDirectory: dataDirectory(data, around), target, version, now: Date.now };
+    const report = await runCopy(target, around, (run) => makeBackup({ ...order, ...run }));
     if (json) around.out.write(`${JSON.stringify(report, undefined, 2)}\n`);
     else print(report, target, around);
     return report.leftOut.length === 0 ? 0 : 1;
@@ -62,7 +59,11 @@ function print(
   );
   list(
     'Not in it, for they have no snapshot; suspend them and make another backup to keep them:',
-    missing.map(({ microvmId, state }) => `${microvmId} (${state})`),
+    missing.filter(({ state }) => state !== 'SUSPENDED').map(({ microvmId, state }) => `${microvmId} (${state})`),
   );
-  list('Left out, for it is damaged:', leftOut);
+  list(
+    'Not in it though they sleep, for their snapshots are damaged or missing:',
+    missing.filter(({ state }) => state === 'SUSPENDED').map(({ microvmId }) => microvmId),
+  );
+  list('Left out:', leftOut);
 }

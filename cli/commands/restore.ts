@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { defineCommand } from '../command.ts';
-import { progressBar, progressLine } from '../progress-line.ts';
+import { runCopy } from '../copy-run.ts';
 
 const schema = z.object({
   backup: z.string().min(1, 'must name a directory'),
@@ -26,12 +26,9 @@ one at the same time: MicroVMs would exist twice, with the same names and tokens
   schema,
   run: async ({ backup, data, json }, around) => {
     const { restoreBackup } = await import('../../src/backup/restore-backup.ts');
-    const line = progressLine(around.err);
     const dataDirectory = resolve(around.workingDirectory, data);
-    const report = await restoreBackup({
-      ...{ backup: resolve(around.workingDirectory, backup), dataDirectory, nowMs: Date.now() },
-      onProgress: (done, total) => line.show(progressBar(done, total)),
-    }).finally(() => line.clear());
+    const order = { backup: resolve(around.workingDirectory, backup), dataDirectory, nowMs: Date.now() };
+    const report = await runCopy(dataDirectory, around, (run) => restoreBackup({ ...order, ...run }));
     if (json) around.out.write(`${JSON.stringify(report, undefined, 2)}\n`);
     else {
       const { createdMs, files, asleep, ended } = report;

@@ -5,8 +5,8 @@ import { writeNew } from '../lib/durable-file.ts';
 import { Fault } from '../lib/errors.ts';
 import { readSmallFile } from '../lib/read-file.ts';
 import { openSealed, sealJson } from '../lib/sealed-json.ts';
+import { backupListFile } from './data-directory.ts';
 
-const name = 'backup.json';
 const formatNumber = 1;
 /** A million objects. */
 const maxManifestBytes = 512 << 20;
@@ -35,15 +35,19 @@ const schema = z.object({
 export type BackupFile = z.output<typeof file>;
 export type BackupManifest = z.output<typeof schema>;
 
+/** Whether a file of this name, relative to the data directory, can be in a backup. */
+export const canBeKept = (name: string): boolean => path.safeParse(name).success;
+
 export const writeBackupManifest = (directory: string, manifest: Omit<BackupManifest, 'format'>): Promise<void> =>
-  writeNew(join(directory, name), sealJson({ format: formatNumber, ...manifest }));
+  // What cannot be read again is not written.
+  writeNew(join(directory, backupListFile), sealJson(schema.parse({ format: formatNumber, ...manifest })));
 
 /** Rejects with `backup_damaged`, `newer_data`, or `not_found` when the directory is no backup. */
 export async function readBackupManifest(directory: string): Promise<BackupManifest> {
-  const at = join(directory, name);
+  const at = join(directory, backupListFile);
   const text = await readSmallFile(at, maxManifestBytes);
   if (text === undefined) {
-    const what = `${directory} is no backup: there is no ${name}, which is written last. One that was cut off cannot be restored.`;
+    const what = `${directory} is no backup: there is no ${backupListFile}, which is written last. One that was cut off cannot be restored.`;
     throw new Fault('not_found', { what });
   }
   const fault = (why: string, cause?: unknown): Fault => new Fault('backup_damaged', { file: at, why }, cause);

@@ -1,15 +1,12 @@
 // Copies files into a directory that is being filled, and knows the SHA-256 of each.
 import { createHash } from 'node:crypto';
-import { open, readdir, stat, statfs } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { copyUnsynced, makeDirectory, remove, syncPath, writeNew } from '../lib/durable-file.ts';
-import { Fault } from '../lib/errors.ts';
-import { exists, hasCode } from '../lib/read-file.ts';
+import { exists } from '../lib/read-file.ts';
 import type { BackupFile } from './backup-manifest.ts';
 
 const chunkBytes = 1 << 20;
-/** Directories, and what grows while it is copied. */
-const spareBytes = 64 << 20;
 
 export class Copying {
   readonly #from: string;
@@ -20,7 +17,7 @@ export class Copying {
   readonly #copied = new Map<string, BackupFile>();
   readonly #buffer = Buffer.allocUnsafeSlow(chunkBytes);
 
-  /** `onBytes` is called with what was copied, again and again. */
+  /** `onBytes` is called with what was copied, again and again; what it throws ends the copying. */
   constructor(from: string, to: string, onBytes: (bytes: number) => void) {
     this.#from = from;
     this.#to = to;
@@ -96,40 +93,5 @@ export async function hashFile(
     }
   } finally {
     await file.close();
-  }
-}
-
-/** Rejects with `capacity_exhausted` when `bytes` do not fit where `directory`, whose parent exists, will be. */
-export async function requireSpace(directory: string, bytes: number): Promise<void> {
-  const { bavail, bsize } = await statfs(dirname(directory));
-  if (bavail * bsize >= bytes + spareBytes) return;
-  const mib = (n: number): number => Math.ceil(n / 2 ** 20);
-  const what = `${mib(bytes + spareBytes)} MiB are needed in ${dirname(directory)}, and ${mib(bavail * bsize)} MiB are free there. Free some, or name a directory on another disk.`;
-  throw new Fault('capacity_exhausted', { what });
-}
-
-/** A directory that may be made: missing or empty, in one that exists. Rejects with `conflict` or `not_found`. Resolves with the name beside it under which it is filled. */
-export async function requireFree(directory: string): Promise<string> {
-  await stat(dirname(directory)).catch((cause: unknown) => {
-    throw new Fault('not_found', { what: `There is no directory ${dirname(directory)}. Make it first.` }, cause);
-  });
-  const aside = `${directory}.new`;
-  for (const path of [directory, aside]) {
-    if (await isEmpty(path)) continue;
-    const why =
-      path === aside
-        ? 'another one is being made there, or was cut off: remove it if nothing works on it'
-        : 'it holds something already: name another one';
-    throw new Fault('conflict', { what: `${path} cannot be used: ${why}.` });
-  }
-  return aside;
-}
-
-async function isEmpty(path: string): Promise<boolean> {
-  try {
-    return (await readdir(path)).length === 0;
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return true;
-    throw error;
   }
 }

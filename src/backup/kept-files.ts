@@ -1,12 +1,13 @@
 // What of a data directory belongs into a backup, and how each kind of it is taken while a server may be changing it.
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
-import { Fault, isFault } from '../lib/errors.ts';
+import { describe, Fault, isFault } from '../lib/errors.ts';
 import { exists, isMissing } from '../lib/read-file.ts';
 import { nodeLayout, vmPaths, wholeNames } from '../node/layout.ts';
 import { newestGeneration } from '../node/vm-record.ts';
 import { bucketRecords, objectRecords, readKeptObject } from '../objects/kept-objects.ts';
 import { manifestFile, readSnapshotRecord, type SnapshotRecord } from '../vmm/snapshot-record.ts';
+import { canBeKept } from './backup-manifest.ts';
 import type { Copying } from './copying.ts';
 
 const attempts = 5;
@@ -18,22 +19,26 @@ export type Note = (what: string) => void;
 async function plainFiles(data: string): Promise<string[]> {
   const found: string[] = [];
   for (const directory of ['keys', 'logs']) {
-    const entries = await readdir(join(data, directory), { withFileTypes: true }).catch(() => []);
-    found.push(...entries.filter((entry) => entry.isFile()).map(({ name }) => join(directory, name)));
+    const entries = await unlessGone(() => readdir(join(data, directory), { withFileTypes: true }));
+    found.push(...(entries ?? []).filter((entry) => entry.isFile()).map(({ name }) => join(directory, name)));
   }
   return found.filter((path) => !path.endsWith('.new'));
 }
 
-export async function copyPlainFiles(copying: Copying, data: string): Promise<void> {
-  for (const path of await plainFiles(data)) await unlessGone(() => copying.copy(path));
+export async function copyPlainFiles(copying: Copying, data: string, note: Note): Promise<void> {
+  for (const path of await plainFiles(data)) {
+    if (canBeKept(path)) await unlessGone(() => copying.copy(path));
+    else note(`${path}: no file of Waterbear has such a name.`);
+  }
 }
 
 export async function copyObjects(copying: Copying, data: string, note: Note): Promise<void> {
   const directory = join(data, 'objects');
   for (const record of await bucketRecords(directory)) await unlessGone(() => copying.copy(relative(data, record)));
-  for await (const record of objectRecords(directory)) {
+  const unread = (at: string, error: unknown): void => note(`${relative(data, at)} cannot be read: ${describe(error)}`);
+  for await (const record of objectRecords(directory, unread)) {
     await copyObject(copying, data, record).catch((error: unknown) => {
-      if (!isFault(error)) throw error;
+      if (!isDamage(error)) throw error;
       note(`${relative(data, record)}: ${error.message}`);
     });
   }
@@ -73,7 +78,7 @@ export async function copyImage(copying: Copying, data: string, buildId: string,
   } catch (error) {
     await copying.drop(path);
     if (await exists(join(data, path))) {
-      if (!isFault(error) && !isMissing(error)) throw error;
+      if (!isDamage(error) && !isMissing(error)) throw error;
       note(`Image of build ${buildId}: ${(error as Error).message}`);
     }
     return false;
@@ -107,7 +112,7 @@ export async function copySleeper(
     } catch (error) {
       await copying.drop(below(paths.directory));
       if ((await newestGeneration(layout, microvmId)) !== generation && attempt < attempts) continue;
-      if (!isFault(error) && !isMissing(error)) throw error;
+      if (!isDamage(error) && !isMissing(error)) throw error;
       if (await exists(paths.directory)) note(`MicroVM ${microvmId}: ${(error as Error).message}`);
       return undefined;
     }
@@ -139,6 +144,10 @@ async function verified(copying: Copying, path: string, sha256: string): Promise
   if (copied.sha256 === sha256) return;
   throw new Fault('snapshot_corrupt', { file: path, why: 'its SHA-256 differs from the manifest' });
 }
+
+/** What concerns one thing alone: the others are taken all the same. */
+const isDamage = (error: unknown): error is Fault =>
+  isFault(error) && !isFault(error, 'disk_full') && !isFault(error, 'aborted');
 
 async function unlessGone<T>(work: () => Promise<T>): Promise<T | undefined> {
   try {

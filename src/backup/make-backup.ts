@@ -1,14 +1,16 @@
 // A backup of a data directory, with or without a server that works on it: the database first, then the files that its rows speak of. What
 // changed in between is taken again. The list of files is written last, and only a whole backup gets its name.
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { MicrovmState } from '../contract/states.ts';
-import { freshDirectory, moveIntoPlace, remove, syncPath } from '../lib/durable-file.ts';
 import { Fault } from '../lib/errors.ts';
 import { exists } from '../lib/read-file.ts';
 import { copyDatabase } from '../store/copy-database.ts';
+import type { LedgerHead } from '../store/ledger.ts';
+import { refuseNewerFile } from '../store/migrate.ts';
 import { readPromises } from '../store/row-promises.ts';
 import { writeBackupManifest } from './backup-manifest.ts';
-import { Copying, requireFree, requireSpace } from './copying.ts';
+import { Copying } from './copying.ts';
+import { refuseCopies } from './data-directory.ts';
 import {
   copyImage,
   copyObjects,
@@ -19,19 +21,22 @@ import {
   keptBytes,
   sleeperIds,
 } from './kept-files.ts';
+import { makeWhole, requirePlace } from './new-directory.ts';
 
 const rounds = 3;
 const database = 'waterbear.db';
 
 export interface BackupOrder {
   dataDirectory: string;
-  /** Missing or empty, in a directory that exists. */
+  /** Missing or empty, in a directory that exists, outside of the data directory. */
   target: string;
   /** Of Waterbear. */
   version: string;
-  nowMs: number;
+  now: () => number;
   /** Bytes so far and, about, in all. */
   onProgress: (done: number, total: number) => void;
+  /** Ends it; nothing is left. */
+  signal: AbortSignal;
 }
 
 export interface BackupReport {
@@ -47,48 +52,50 @@ export interface BackupReport {
   leftOut: string[];
 }
 
-/** Rejects with `conflict` when the target holds something, `capacity_exhausted`, `database_damaged`, or `not_found`; nothing is left then. */
+/**
+ * Rejects with `conflict` when the target cannot be used or the source is no data directory, `missing_right`, `capacity_exhausted`, `disk_full`, `database_damaged`,
+ * `newer_data`, `not_found`, or `aborted`; nothing is left then.
+ */
 export async function makeBackup(order: BackupOrder): Promise<BackupReport> {
-  const { dataDirectory: data, target, version, nowMs } = order;
+  const { dataDirectory: data, target, version, signal } = order;
   if (!(await exists(join(data, database)))) {
     throw new Fault('not_found', { what: `There is no ${database} in ${data}. Name a data directory with --data.` });
   }
-  const aside = await requireFree(target);
+  await refuseCopies(data);
+  refuseNewerFile(join(data, database));
   const total = await keptBytes(data);
-  await requireSpace(target, total);
-  await freshDirectory(aside);
-  try {
+  await requirePlace({ path: target, source: data, bytes: total });
+  return makeWhole(target, async (aside) => {
     let done = 0;
     const copying = new Copying(data, aside, (bytes) => {
+      if (signal.aborted) throw new Fault('aborted', { what: 'The backup' });
       done += bytes;
       order.onProgress(Math.min(done, total), total);
     });
-    const { ledger, ...report } = await takeAll(copying, data, aside);
+    const { ledger, createdMs, ...report } = await takeAll(copying, order, aside);
     await copying.sync();
     const files = [...copying.files.values()];
-    await writeBackupManifest(aside, { version, createdMs: nowMs, ledger, files });
-    await syncPath(aside);
-    // An empty directory of this name gives way.
-    await moveIntoPlace(aside, target);
-    await syncPath(dirname(target));
+    await writeBackupManifest(aside, { version, createdMs, ledger, files });
     return { ...report, files: files.length, bytes: files.reduce((sum, { bytes }) => sum + bytes, 0) };
-  } catch (error) {
-    await remove(aside).catch(() => {});
-    throw error;
-  }
+  });
 }
 
-type Taken = Omit<BackupReport, 'files' | 'bytes'> & { ledger: { count: number; checksum: string } };
+interface Taken extends Omit<BackupReport, 'files' | 'bytes'> {
+  ledger: LedgerHead;
+  /** Until then everything was as the rows say. */
+  createdMs: number;
+}
 
-async function takeAll(copying: Copying, data: string, aside: string): Promise<Taken> {
+async function takeAll(copying: Copying, { dataDirectory: data, now }: BackupOrder, aside: string): Promise<Taken> {
   const snapshots = new Map<string, number>();
   for (let round = 1; ; round++) {
     const leftOut: string[] = [];
     const note = (what: string): void => void leftOut.push(what);
     await copying.drop(database);
     const ledger = await copyDatabase(join(data, database), join(aside, database));
+    const createdMs = now();
     await copying.made(database);
-    await copyPlainFiles(copying, data);
+    await copyPlainFiles(copying, data, note);
     const images = new Set<string>();
     for (const buildId of await imageIds(data)) if (await copyImage(copying, data, buildId, note)) images.add(buildId);
     for (const microvmId of await sleeperIds(data)) {
@@ -113,6 +120,6 @@ async function takeAll(copying: Copying, data: string, aside: string): Promise<T
       return takenMs === undefined ? [] : [{ microvmId, state, takenMs }];
     });
     const missing = [...others.filter(({ microvmId }) => !snapshots.has(microvmId)), ...lost];
-    return { ledger, asleep: asleep.length, old, missing, leftOut };
+    return { ledger, createdMs, asleep: asleep.length, old, missing, leftOut };
   }
 }

@@ -213,10 +213,15 @@ export async function makeDirectory(path: string): Promise<void> {
   for (let at = resolve(path); at.length >= resolve(first).length; at = dirname(at)) await syncPath(dirname(at));
 }
 
+/** Makes a directory in one that exists; rejects when there is something of that name. Not synced. */
+export async function makeNewDirectory(path: string): Promise<void> {
+  await step('mkdir', path, () => mkdir(path, { mode: 0o700 }));
+}
+
 /** An empty directory in one that exists, in the place of whatever was there. Not synced: it is filled, synced and moved into its place, or thrown away. */
 export async function freshDirectory(path: string): Promise<void> {
   await remove(path);
-  await step('mkdir', path, () => mkdir(path, { mode: 0o700 }));
+  await makeNewDirectory(path);
 }
 
 /** Removes a file or a tree; one that is missing is no failure. Not synced: what a crash brings back is nobody's, and goes again. */

@@ -1,5 +1,5 @@
 // Reading small files that may be missing.
-import { readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { Fault } from './errors.ts';
 
 /** The text of a small file; undefined when there is none. Rejects with `too_large`. */
@@ -10,6 +10,16 @@ export async function readSmallFile(path: string, maxBytes: number): Promise<str
     return await readFile(path, 'utf8');
   } catch (error) {
     if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+/** What is in a directory, nothing when there is none. Rejects when the disk does not say: that is not the same. */
+export async function namesIn(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if (isMissing(error)) return [];
     throw error;
   }
 }

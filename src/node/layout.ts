@@ -1,8 +1,8 @@
 // Where one host keeps things. Everything durable is below the data directory; what describes VMs that run, and their sockets, is below the run
 // directory, which ends with the host's next boot.
 import { createHash } from 'node:crypto';
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { namesIn } from '../lib/read-file.ts';
 
 export interface NodeLayout {
   /** The data directory itself. */
@@ -48,6 +48,9 @@ export const vmPaths = (layout: NodeLayout, microvmId: string) => {
   };
 };
 
-/** Ids of the images or MicroVMs in `directory` that are whole: what is being made or removed has a dot in its name. */
+/**
+ * Ids of the images or MicroVMs in `directory` that are whole: what is being made or removed has a dot in its name. None where there is no such directory;
+ * rejects when the disk does not say.
+ */
 export const wholeNames = async (directory: string): Promise<string[]> =>
-  (await readdir(directory).catch((): string[] => [])).filter((name) => !name.includes('.')).sort();
+  (await namesIn(directory)).filter((name) => !name.includes('.')).sort();

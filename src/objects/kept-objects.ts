@@ -1,6 +1,6 @@
 // Everything an object store keeps, as its records say it: for whoever reads, copies or compares it without the store.
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { namesIn } from '../lib/read-file.ts';
 import { layoutOf } from './layout.ts';
 import { objectRecord, readRecord } from './record.ts';
 
@@ -14,13 +14,25 @@ export interface KeptObject {
   md5: string | undefined;
 }
 
+/** Rejects when the disk does not say. */
 export async function bucketRecords(directory: string): Promise<string[]> {
   const { buckets } = layoutOf(directory);
-  return (await names(buckets)).map((bucket) => join(buckets, bucket, 'bucket.json'));
+  return (await namesIn(buckets)).sort().map((bucket) => join(buckets, bucket, 'bucket.json'));
 }
 
-/** Paths of the records of all objects. */
-export async function* objectRecords(directory: string): AsyncGenerator<string> {
+/** Paths of the records of all objects. What is in a directory that cannot be read is left out: `onUnread` hears of each. */
+export async function* objectRecords(
+  directory: string,
+  onUnread: (directory: string, error: unknown) => void,
+): AsyncGenerator<string> {
+  const names = async (at: string): Promise<string[]> => {
+    try {
+      return (await namesIn(at)).sort();
+    } catch (error) {
+      onUnread(at, error);
+      return [];
+    }
+  };
   const { buckets } = layoutOf(directory);
   for (const bucket of await names(buckets)) {
     const objects = join(buckets, bucket, 'objects');
@@ -40,5 +52,3 @@ export async function readKeptObject(record: string): Promise<KeptObject | undef
   const [, wholeMd5] = /^"([0-9a-f]{32})"$/.exec(etag) ?? [];
   return { record, data: join(record, '..', data), bytes, md5: md5 ?? wholeMd5 };
 }
-
-const names = async (directory: string): Promise<string[]> => (await readdir(directory).catch(() => [])).sort();

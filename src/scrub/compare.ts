@@ -1,7 +1,7 @@
 // One file and its record.
-
 import { readFile } from 'node:fs/promises';
-import { describe } from '../lib/errors.ts';
+import type { Damage } from '../contract/integrity.ts';
+import { describe, isFault } from '../lib/errors.ts';
 import { isMissing } from '../lib/read-file.ts';
 import { readSealed } from '../lib/sealed-json.ts';
 import type { Reading } from './reading.ts';
@@ -10,6 +10,9 @@ export interface Finding {
   file: string;
   why: string;
 }
+
+/** With whom it concerns. */
+export type Found = Omit<Damage, 'foundAtMs'>;
 
 /** What is wrong with the file; undefined when nothing is. Rejects with `aborted` only. */
 export async function compareFile(
@@ -28,11 +31,14 @@ export async function compareFile(
   });
 }
 
-/** A small file that carries its own checksum; one of an earlier version only has to be JSON. Where it is `required`, one that is missing is a finding. */
+/**
+ * A small file that carries its own checksum; one of an earlier version only has to be JSON. Where it is `required`, one that is missing is a finding.
+ * `of`: members that it has where it belongs.
+ */
 export function compareSealed(
   reading: Reading,
   file: string,
-  { required }: { required: boolean },
+  { required, of = {} }: { required: boolean; of?: Readonly<Record<string, string>> },
 ): Promise<Finding | undefined> {
   return unreadable(file, async () => {
     const text = await readFile(file, 'utf8').catch((error: unknown) => {
@@ -44,9 +50,15 @@ export function compareSealed(
     await reading.took(text.length);
     const { json, isWhole } = readSealed(text);
     if (!isWhole) return 'its checksum does not fit';
-    JSON.parse(json);
-    return undefined;
+    const record = JSON.parse(json) as Record<string, unknown> | null;
+    const strange = Object.keys(of).find((name) => record?.[name] !== of[name]);
+    return strange === undefined ? undefined : `its ${strange} is not that of its directory`;
   });
+}
+
+/** A finding for what should have been read and could not. */
+export function unread(file: string, error: unknown): Finding {
+  return { file, why: isMissing(error) ? 'it is missing' : `it cannot be read: ${describe(error)}` };
 }
 
 async function unreadable(file: string, look: () => Promise<string | undefined>): Promise<Finding | undefined> {
@@ -54,7 +66,7 @@ async function unreadable(file: string, look: () => Promise<string | undefined>)
     const why = await look();
     return why === undefined ? undefined : { file, why };
   } catch (error) {
-    if ((error as { code?: string }).code === 'aborted') throw error;
-    return { file, why: isMissing(error) ? 'it is missing' : `it cannot be read: ${describe(error)}` };
+    if (isFault(error, 'aborted')) throw error;
+    return unread(file, error);
   }
 }

@@ -1,20 +1,23 @@
 // The S3 endpoint's objects. One that was replaced or deleted while it was read is no damage.
 import { describe } from '../lib/errors.ts';
 import { bucketRecords, type KeptObject, objectRecords, readKeptObject } from '../objects/kept-objects.ts';
-import { compareFile, compareSealed, type Finding } from './compare.ts';
+import { compareFile, compareSealed, type Finding, unread } from './compare.ts';
 import type { Reading } from './reading.ts';
 
 const attempts = 3;
 
 export async function* scrubObjects(reading: Reading, directory: string): AsyncGenerator<Finding> {
-  for (const file of await bucketRecords(directory)) {
+  // A directory of buckets that cannot be read is told with the objects.
+  for (const file of await bucketRecords(directory).catch(() => [])) {
     const finding = await compareSealed(reading, file, { required: true });
     if (finding) yield finding;
   }
-  for await (const record of objectRecords(directory)) {
+  const unreadable: Finding[] = [];
+  for await (const record of objectRecords(directory, (at, error) => unreadable.push(unread(at, error)))) {
     const finding = await scrubObject(reading, record);
     if (finding) yield finding;
   }
+  yield* unreadable;
 }
 
 async function scrubObject(reading: Reading, record: string): Promise<Finding | undefined> {

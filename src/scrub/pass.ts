@@ -1,13 +1,13 @@
 // One pass: everything that is kept is read once and compared with what was written down when it was made.
 import { join } from 'node:path';
-import type { Damage } from '../contract/integrity.ts';
 import { describe, isFault } from '../lib/errors.ts';
 import { nodeLayout, wholeNames } from '../node/layout.ts';
 import { checkInThread } from '../store/check-in-thread.ts';
 import type { LedgerHead } from '../store/ledger.ts';
 import { toolkitChecksums } from '../vmm/toolkit-checksums.ts';
-import { compareFile, compareSealed, type Finding } from './compare.ts';
+import { compareFile, compareSealed, type Finding, type Found, unread } from './compare.ts';
 import { scrubObjects } from './objects.ts';
+import { scrubPromises } from './promised.ts';
 import type { Reading } from './reading.ts';
 import { scrubImage, scrubMicrovm } from './snapshots.ts';
 
@@ -16,8 +16,6 @@ export interface ScrubPlaces {
   /** What set-up made; absent where no VMs are run. */
   toolkitDirectory?: string | undefined;
 }
-
-type Found = Omit<Damage, 'foundAtMs'>;
 
 /** Calls `onDamage` as it goes. Resolves with the head of the usage ledger; rejects with `aborted` only. */
 export async function scrubPass(
@@ -30,16 +28,27 @@ export async function scrubPass(
   const report = async (findings: (Finding | undefined)[], owner: Partial<Found> = {}): Promise<void> => {
     for (const finding of findings) if (finding) await onDamage({ ...finding, ...owner });
   };
+  const listed = async (directory: string): Promise<string[]> => {
+    try {
+      return await wholeNames(directory);
+    } catch (error) {
+      await report([unread(directory, error)]);
+      return [];
+    }
+  };
   // First what is small and matters most, last what takes long.
   const database = join(dataDirectory, 'waterbear.db');
   const { problems, ledger } = await checkInThread(database, signal);
   await report(problems.map((why) => ({ file: database, why })));
   await report([await compareSealed(reading, join(dataDirectory, 'keys', 'tokens.json'), { required: false })]);
-  for (const microvmId of await wholeNames(layout.vms)) {
-    await report(await scrubMicrovm(reading, layout, microvmId), { microvmId });
+  // Nothing is known of the rows of a database that cannot be read; that is said already.
+  for (const found of await scrubPromises(layout).catch(() => [])) await onDamage(found);
+  for (const microvmId of await listed(layout.vms)) {
+    const look = () => scrubMicrovm(reading, layout, microvmId);
+    await report(await orUnread(join(layout.vms, microvmId), look), { microvmId });
   }
-  for (const buildId of await wholeNames(layout.images)) {
-    await report(await scrubImage(reading, layout, buildId), { buildId });
+  for (const buildId of await listed(layout.images)) {
+    await report(await orUnread(join(layout.images, buildId), () => scrubImage(reading, layout, buildId)), { buildId });
   }
   if (toolkitDirectory !== undefined) {
     for (const name of ['guest', 'bin', 'builder'])
@@ -47,6 +56,16 @@ export async function scrubPass(
   }
   for await (const finding of scrubObjects(reading, join(dataDirectory, 'objects'))) await report([finding]);
   return ledger;
+}
+
+/** What `look` finds; that it cannot look is a finding of its own. */
+async function orUnread(directory: string, look: () => Promise<Finding[]>): Promise<Finding[]> {
+  try {
+    return await look();
+  } catch (error) {
+    if (isFault(error, 'aborted')) throw error;
+    return [unread(directory, error)];
+  }
 }
 
 async function scrubToolkit(reading: Reading, directory: string): Promise<Finding[]> {

@@ -1,10 +1,11 @@
 // When a pass begins by itself, how slowly it reads, and that it ends with its server.
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { silentLog } from '../lib/log.ts';
 import { ManualClock } from '../lib/manual-clock.ts';
+import { sealJson } from '../lib/sealed-json.ts';
 import { openStore } from '../store/open-store.ts';
 import { Reading } from './reading.ts';
 import { openScrubber } from './scrubber.ts';
@@ -84,4 +85,43 @@ test('it reads no faster than it may, and stops when it is told to', async () =>
   expect(await settled()).toBe(2);
   abort.abort();
   await expect(hashed).rejects.toMatchObject({ code: 'aborted' });
+});
+
+test('a directory that cannot be read is damage, and the rest is looked at all the same', async () => {
+  const at = (...names: string[]): string => join(dataDirectory, ...names);
+  await mkdir(at('vms'));
+  await mkdir(at('objects', 'buckets', 'b', 'objects'), { recursive: true });
+  // Links to themselves: reading them fails, and not because they are missing.
+  const unreadable = [at('images'), at('vms', 'microvm-1'), at('objects', 'buckets', 'b', 'objects', '0a')];
+  for (const path of unreadable) await symlink(path, path);
+  await writeFile(at('objects', 'buckets', 'b', 'bucket.json'), '{');
+  await using scrubber = await open();
+  scrubber.start(0);
+  await scrubber.idle();
+  const found = scrubber.status().damage.map(({ file }) => file);
+  expect(found.sort()).toEqual([...unreadable, at('objects', 'buckets', 'b', 'bucket.json')].sort());
+});
+
+test('a record in the directory of another one is damage', async () => {
+  const image = join(dataDirectory, 'images', 'b1');
+  const vm = join(dataDirectory, 'vms', 'microvm-1');
+  await mkdir(image, { recursive: true });
+  await mkdir(vm, { recursive: true });
+  await writeFile(join(image, 'manifest.json'), sealJson({ format: 1, kind: 'image', files: [] }));
+  const write = async (buildId: string, microvmId: string): Promise<void> => {
+    await writeFile(join(image, 'image.json'), sealJson({ buildId }));
+    await writeFile(join(vm, 'microvm.json'), sealJson({ microvmId }));
+  };
+  await write('b2', 'microvm-2');
+  await using scrubber = await open();
+  scrubber.start(0);
+  await scrubber.idle();
+  expect(scrubber.status().damage).toMatchObject([
+    { file: join(vm, 'microvm.json'), why: 'its microvmId is not that of its directory' },
+    { file: join(image, 'image.json'), why: 'its buildId is not that of its directory' },
+  ]);
+  await write('b1', 'microvm-1');
+  scrubber.start(0);
+  await scrubber.idle();
+  expect(scrubber.status().damage).toEqual([]);
 });

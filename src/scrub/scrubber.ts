@@ -189,10 +189,13 @@ class DirectoryScrubber implements OpenScrubber {
     log.info('scrub.ended', { files, bytes, damaged: found.length, ms: last.endedAtMs - startedAtMs });
   }
 
-  /** What belonged to a MicroVM or an image that is gone concerns nobody. */
-  #stillThere({ microvmId, buildId }: Damage): boolean {
+  /** What belonged to a MicroVM or an image that is gone concerns nobody, but that it is gone may. */
+  #stillThere({ file, microvmId, buildId }: Damage): boolean {
     const { dataDirectory } = this.#options;
-    if (microvmId !== undefined) return existsSync(join(dataDirectory, 'vms', microvmId));
-    return buildId === undefined || existsSync(join(dataDirectory, 'images', buildId));
+    const owner =
+      microvmId !== undefined
+        ? join(dataDirectory, 'vms', microvmId)
+        : buildId !== undefined && join(dataDirectory, 'images', buildId);
+    return owner === false || owner === file || existsSync(owner);
   }
 }

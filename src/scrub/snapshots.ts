@@ -15,7 +15,7 @@ export async function scrubImage(reading: Reading, layout: NodeLayout, buildId: 
   const directory = join(layout.images, buildId);
   const found = [
     ...(await scrubFiles(reading, directory)).found,
-    await compareSealed(reading, join(directory, 'image.json'), { required: true }),
+    await compareSealed(reading, join(directory, 'image.json'), { required: true, of: { buildId } }),
   ].filter((finding) => finding !== undefined);
   return (await exists(directory)) ? found : [];
 }
@@ -26,7 +26,7 @@ export async function scrubMicrovm(reading: Reading, layout: NodeLayout, microvm
     const generation = await newestGeneration(layout, microvmId);
     const found: Finding[] = [];
     // Before its first sleep it may just be being made.
-    const ofRecord = await compareSealed(reading, record, { required: generation > 0 });
+    const ofRecord = await compareSealed(reading, record, { required: generation > 0, of: { microvmId } });
     if (ofRecord) found.push(ofRecord);
     if (generation > 0) {
       const files = await scrubFiles(reading, snapshot(generation), disks);

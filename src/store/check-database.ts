@@ -2,26 +2,32 @@
 // the whole file, and the thread that does it does nothing else.
 import SqliteDatabase from 'better-sqlite3';
 import { describe } from '../lib/errors.ts';
-import { checkChain, checkTiles } from './check-ledger.ts';
+import { checkChain, checkNoted, checkTiles } from './check-ledger.ts';
 import { emptyLedger, type LedgerHead } from './ledger.ts';
+import { executed } from './migrate.ts';
+import { ledgerMigration } from './migrations/index.ts';
 
 export interface DatabaseCheck {
   /** Sentences; empty when all is well. */
   problems: string[];
   /** As written down. Compare it with one that was noted elsewhere: the ledger only ever grows. */
   ledger: LedgerHead;
+  /** An earlier version wrote it, and no server has brought it up to date yet: it has no ledger, and usage was not looked at. */
+  isOld: boolean;
 }
 
 const maxProblems = 20;
 
-/** Reads a file that a server may be writing at the same time. Never changes it; never throws. */
-export function checkDatabaseFile(path: string): DatabaseCheck {
+/** Reads a file that a server may be writing at the same time. Never changes it; never throws. `noted`: a head that the ledger must go through. */
+export function checkDatabaseFile(path: string, noted?: LedgerHead): DatabaseCheck {
   let sqlite: SqliteDatabase.Database | undefined;
   try {
     sqlite = new SqliteDatabase(path, { readonly: true, fileMustExist: true, timeout: 5_000 });
-    return checkDatabase(sqlite);
+    // Says at once what every look would say.
+    sqlite.pragma('schema_version');
+    return checkDatabase(sqlite, noted);
   } catch (error) {
-    return { problems: [`It cannot be read: ${describe(error)}.`], ledger: emptyLedger };
+    return { problems: [`It cannot be read: ${describe(error)}.`], ledger: emptyLedger, isOld: false };
   } finally {
     sqlite?.close();
   }
@@ -38,9 +44,10 @@ export function structureProblems(sqlite: SqliteDatabase.Database, depth: 'quick
   }
 }
 
-export function checkDatabase(sqlite: SqliteDatabase.Database): DatabaseCheck {
+export function checkDatabase(sqlite: SqliteDatabase.Database, noted?: LedgerHead): DatabaseCheck {
   const problems = structureProblems(sqlite, 'full');
   let ledger = emptyLedger;
+  let isOld = false;
   const look = (what: string, work: () => string[]): void => {
     try {
       problems.push(...work());
@@ -51,14 +58,23 @@ export function checkDatabase(sqlite: SqliteDatabase.Database): DatabaseCheck {
   // One state of the rows for all that follows.
   sqlite.exec('begin');
   look('References', () => brokenReferences(sqlite));
-  look('The usage ledger', () => {
-    const { head, problems: found } = checkChain(sqlite);
-    ledger = head;
-    return found;
+  look('The list of migrations', () => {
+    const names = executed(sqlite);
+    isOld = names.length > 0 && !names.includes(ledgerMigration);
+    return names.length > 0 ? [] : ['It has none of the tables that a server makes.'];
   });
-  look('Usage intervals', () => checkTiles(sqlite));
+  if (!isOld) {
+    look('The usage ledger', () => {
+      const { head, problems: found } = checkChain(sqlite);
+      ledger = head;
+      return found;
+    });
+    look('Usage intervals', () => checkTiles(sqlite));
+  }
+  // Also of an old one, which cannot go through any.
+  if (noted) look('The usage ledger', () => checkNoted(sqlite, noted));
   sqlite.exec('rollback');
-  return { problems: problems.slice(0, maxProblems), ledger };
+  return { problems: problems.slice(0, maxProblems), ledger, isOld };
 }
 
 function brokenReferences(sqlite: SqliteDatabase.Database): string[] {

@@ -37,6 +37,18 @@ export function checkChain(sqlite: Sqlite): { head: LedgerHead; problems: string
   return { head, problems: [what] };
 }
 
+/** What does not fit a head that was noted earlier. Where the chain holds and goes through it, nothing before it was changed, not even by whoever can recompute a chain. */
+export function checkNoted(sqlite: Sqlite, noted: LedgerHead): string[] {
+  if (noted.count === 0)
+    return noted.checksum === emptyLedger.checksum ? [] : ['No ledger begins with the noted head.'];
+  const found = sqlite
+    .prepare<[number], { checksum: string | null }>('select checksum from usage_intervals where seq = ?')
+    .get(noted.count);
+  if (!found) return [`The usage ledger does not reach the noted head, which is of interval ${noted.count}.`];
+  if (found.checksum === noted.checksum) return [];
+  return [`At interval ${noted.count} the usage ledger is another one than the noted head says.`];
+}
+
 interface Interval {
   kind: UsageKind;
   startMs: number;

@@ -1,7 +1,8 @@
 // A copy of a database that a server may be writing: one state of all rows, in a single file.
 import SqliteDatabase from 'better-sqlite3';
+import { diskFault } from '../lib/disk-faults.ts';
 import { reclaim } from '../lib/durable-file.ts';
-import { Fault } from '../lib/errors.ts';
+import { Fault, isFault } from '../lib/errors.ts';
 import { checkDatabaseFile } from './check-database.ts';
 import type { LedgerHead } from './ledger.ts';
 import { asOpenFault } from './open-faults.ts';
@@ -15,7 +16,7 @@ export async function copyDatabase(from: string, to: string): Promise<LedgerHead
   try {
     await source.backup(to, { progress: () => allPages });
   } catch (error) {
-    throw asOpenFault(from, error);
+    throw asOpenFault(isFull(error) ? to : from, error);
   } finally {
     source.close();
   }
@@ -29,6 +30,8 @@ export async function copyDatabase(from: string, to: string): Promise<LedgerHead
   if (problems.length === 0) return ledger;
   throw new Fault('database_damaged', { file: from, why: problems.slice(0, 3).join(' ') });
 }
+
+const isFull = (error: unknown): boolean => isFault(diskFault(error, ''), 'disk_full');
 
 function openQuietly(path: string, options?: SqliteDatabase.Options): SqliteDatabase.Database {
   try {

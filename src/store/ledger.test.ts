@@ -6,6 +6,7 @@ import SqliteDatabase from 'better-sqlite3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { checkDatabaseFile } from './check-database.ts';
 import { checkInThread } from './check-in-thread.ts';
+import { type ClosedInterval, chained, emptyLedger } from './ledger.ts';
 import { changeMicrovm } from './microvms.ts';
 import { openStore } from './open-store.ts';
 
@@ -74,6 +75,42 @@ test.each([
   expect(problems[0]).toMatch(
     new RegExp(`^The usage intervals of MicroVM ${microvmId} do not tile its life: .*${why}`),
   );
+});
+
+/** As somebody would who knows how the chain is made. */
+function recompute(): void {
+  const sqlite = new SqliteDatabase(path);
+  const rows = sqlite
+    .prepare<[], ClosedInterval & { seq: number }>(
+      `select seq, microvm_id as "microvmId", kind, account, image_arn as "imageArn", memory_mib as "memoryMib",
+       start_ms as "startMs", end_ms as "endMs" from usage_intervals where seq is not null order by seq`,
+    )
+    .all();
+  let head = emptyLedger;
+  for (const { seq, ...interval } of rows) {
+    head = chained(head, interval);
+    sqlite
+      .prepare('update usage_intervals set seq = ?, checksum = ? where seq = ?')
+      .run(head.count, head.checksum, seq);
+  }
+  sqlite.prepare('update usage_ledger set count = ?, checksum = ?').run(head.count, head.checksum);
+  sqlite.close();
+}
+
+test('a chain that was computed anew no longer goes through a head that was noted before', () => {
+  const { ledger: noted } = checkDatabaseFile(path);
+  const at = (): string[] => checkDatabaseFile(path, noted).problems;
+  expect(at()).toEqual([]);
+  expect(checkDatabaseFile(path, emptyLedger).problems).toEqual([]);
+  edit('update usage_intervals set memory_mib = 511 where seq = 4');
+  recompute();
+  expect(checkDatabaseFile(path).problems).toEqual([]);
+  expect(at()).toEqual(['At interval 7 the usage ledger is another one than the noted head says.']);
+  edit('delete from usage_intervals where seq = 7');
+  recompute();
+  expect(at()).toContain('The usage ledger does not reach the noted head, which is of interval 7.');
+  edit("delete from kysely_migration where name > '010'");
+  expect(at()).not.toEqual([]);
 });
 
 test('the head goes on with each interval that is closed, and not with those that fail', async () => {

@@ -101,7 +101,7 @@ test('a MicroVM of which the scrubber has found something damaged wakes with its
 test('a backup that was taken while the server runs wakes elsewhere with its state, and so does the original', async () => {
   const place = await directoryOf('backup');
   const [target, dataDirectory] = [join(place, 'backup'), join(place, 'data')];
-  const common = { nowMs: Date.now(), onProgress: () => {} };
+  const common = { nowMs: Date.now(), now: Date.now, onProgress: () => {}, signal: new AbortController().signal };
   const made = await makeBackup({ ...common, dataDirectory: it.data, target, version: '0' });
   expect(made).toMatchObject({ asleep: 1, old: [], missing: [], leftOut: [] });
   const restored = await restoreBackup({ ...common, backup: target, dataDirectory });

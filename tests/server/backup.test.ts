@@ -194,7 +194,7 @@ test('a target that is taken, a directory without data, a damaged database and a
   const damaged = await waterbear('backup', 'partly', '--data', it.data);
   expect([damaged.code, damaged.out]).toEqual([
     1,
-    expect.stringContaining(`Left out, for it is damaged:\n  MicroVM ${vm.id}`),
+    expect.stringMatching(`damaged or missing:\n  ${vm.id}\nLeft out:\n  MicroVM ${vm.id}: .*state.json is damaged`),
   ]);
   await mend();
   await mkdir(join(place, 'empty'));

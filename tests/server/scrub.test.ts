@@ -1,6 +1,6 @@
 // The scrubber of a whole server on the fake driver: each file that is kept is found when a bit of it flips, by name, and nothing is found while
 // MicroVMs sleep and wake under it.
-import { readdir } from 'node:fs/promises';
+import { readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { commands } from '../../cli/commands/index.ts';
@@ -95,6 +95,22 @@ test('a MicroVM with damage does not wake, says why, and wakes when the file was
   expect(await runProgram(commands, ['verify', '--data', it.data], '0', around)).toBe(0);
   expect(out.splice(0).join('')).toMatch(/^Ledger: \d+ [0-9a-f]{64}\nThe database is whole\.\n$/);
   expect(err).toEqual([]);
+});
+
+test('an image or a snapshot that is gone altogether is found, for the rows promise it', async () => {
+  const { id, buildId } = await sleeper();
+  const [vm, image] = [join(it.data, 'vms', id), join(it.data, 'images', buildId)];
+  const aside = join(it.data, 'aside');
+  for (const [gone, found, why] of [
+    [join(vm, 'sleep-1'), { file: vm, microvmId: id }, 'there is no snapshot in it'],
+    [vm, { file: vm, microvmId: id }, 'it is missing'],
+    [image, { file: image, buildId }, 'it is missing'],
+  ] as const) {
+    await rename(gone, aside);
+    expect((await scrubbed()).damage).toContainEqual(expect.objectContaining({ ...found, why }));
+    await rename(aside, gone);
+    expect((await scrubbed()).damage).toEqual([]);
+  }
 });
 
 test('what changes while it is read is no damage', async () => {

@@ -11,6 +11,9 @@ import { addLeases } from './leases.ts';
 import { chainUsage } from './ledger.ts';
 import { createIdempotencyTable, createMicrovmTables, createUsageTables } from './microvms.ts';
 
+/** Since then usage intervals are chained. */
+export const ledgerMigration = '011-ledger';
+
 export const migrations: Record<string, Migration> = {
   '001-access': { up: createAccessTables },
   '002-images': { up: createImageTables },
@@ -22,6 +25,6 @@ export const migrations: Record<string, Migration> = {
   '008-cursors': { up: createServerSecrets },
   '009-leases': { up: addLeases },
   '010-build-attempts': { up: addBuildAttempts },
-  '011-ledger': { up: chainUsage },
+  [ledgerMigration]: { up: chainUsage },
   '020-lasting-usage': { up: letUsageOutliveMicrovms },
 };
