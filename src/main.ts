@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { sigv4Authenticate } from './api/authenticate.ts';
 import { startMetricsServer } from './api/metrics-server.ts';
 import { createS3Handler } from './api/s3/handler.ts';
@@ -27,6 +27,7 @@ import { makeDirectory, remove, removeAsides, writeDurably } from './lib/durable
 import { describe } from './lib/errors.ts';
 import { requireLineFile } from './lib/line-file.ts';
 import type { Log } from './lib/log.ts';
+import { isBuildId } from './node/names.ts';
 import { openNode } from './node/open-node.ts';
 import { openDirectoryStore } from './objects/directory-store.ts';
 import { type OpenScrubber, openScrubber } from './scrub/scrubber.ts';
@@ -81,7 +82,8 @@ async function start(
   for (const directory of [data, at('keys')]) await makeDirectory(directory);
   stack.use(lockDirectory(data));
   // What a start writes has room, and what is half-made goes.
-  for (const leftover of [at('disk-reserve'), at('archives')]) await remove(leftover);
+  await remove(at('disk-reserve'));
+  await removeAsides(at('archives'), (name) => isBuildId(basename(name, '.zip')));
   for (const directory of [data, at('keys')]) await removeAsides(directory);
   const store = stack.use(await openStore(at('waterbear.db')));
   const key = await firstAccessKey(store.db, settings, clock);

@@ -139,4 +139,7 @@ test('what a crash left beside a file goes, and nothing else', async () => {
   for (const name of ['tokens.json', 'tokens.json.0123abcd.new', 'image.new']) await writeFile(at(name), 'x');
   await removeAsides(directory);
   expect((await readdir(directory)).sort()).toEqual(['image.new', 'tokens.json']);
+  await removeAsides(directory, (name) => name === 'image.new');
+  expect(await readdir(directory)).toEqual(['tokens.json']);
+  await removeAsides(at('missing'));
 });

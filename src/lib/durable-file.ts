@@ -126,11 +126,15 @@ export async function writeDurably(
   await syncPath(dirname(path));
 }
 
-/** Removes what crashes in the middle of `writeDurably` left in a directory that nobody writes to yet. */
-export async function removeAsides(directory: string): Promise<void> {
-  for (const name of await readdir(directory)) {
-    if (/\.[0-9a-f]{8}\.new$/.test(name)) await remove(join(directory, name));
-  }
+const isAside = (name: string): boolean => /\.[0-9a-f]{8}\.new$/.test(name);
+
+/** Removes what crashes left in a directory that nobody writes to yet, if there is one: by default in the middle of `writeDurably`. */
+export async function removeAsides(directory: string, isLeft = isAside): Promise<void> {
+  const names = await readdir(directory).catch((error: NodeJS.ErrnoException): string[] => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  for (const name of names.filter(isLeft)) await remove(join(directory, name));
 }
 
 export interface StreamOptions {

@@ -5,6 +5,7 @@ import { describe } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { Cleaning } from './cleaning.ts';
 import type { NodeLayout } from './layout.ts';
+import { isBuildWork, isRemoved } from './names.ts';
 
 export interface AsideTools {
   layout: NodeLayout;
@@ -25,10 +26,10 @@ export async function clearAsides({ layout, cleaning, log }: AsideTools): Promis
     }
   };
   for (const [directory, isAside] of [
-    [layout.images, /\.(new|work|removed)$/],
-    [layout.vms, /\.removed$/],
+    [layout.images, (name: string): boolean => isBuildWork(name) || isRemoved(name)],
+    [layout.vms, isRemoved],
   ] as const) {
     const names = await readdir(directory).catch(() => []);
-    await Promise.all(names.filter((name) => isAside.test(name)).map((name) => remove(join(directory, name))));
+    await Promise.all(names.filter((name) => isAside(name)).map((name) => remove(join(directory, name))));
   }
 }

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isId } from './names.ts';
 
 export interface NodeLayout {
   /** The data directory itself. */
@@ -50,4 +51,4 @@ export const vmPaths = (layout: NodeLayout, microvmId: string) => {
 
 /** Ids of the images or MicroVMs in `directory` that are whole: what is being made or removed has a dot in its name. */
 export const wholeNames = async (directory: string): Promise<string[]> =>
-  (await readdir(directory).catch((): string[] => [])).filter((name) => !name.includes('.')).sort();
+  (await readdir(directory).catch((): string[] => [])).filter(isId).sort();
