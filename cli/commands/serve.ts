@@ -7,6 +7,7 @@ import { parseSettings, type ServerSettings } from '../../src/config/settings.ts
 import { rateNames } from '../../src/contract/limits.ts';
 import { countNames, endpointQuotaNames } from '../../src/contract/quotas.ts';
 import { createLog } from '../../src/lib/log.ts';
+import type { RunningServer } from '../../src/main.ts';
 import { announce } from '../announce.ts';
 import { choiceOption, defineCommand, numberOption, portOption } from '../command.ts';
 import { dataDirectory, dataFlag } from '../data-directory.ts';
@@ -162,6 +163,9 @@ async function runServer(options: ServeOptions, around: Surroundings): Promise<n
     around.err.write('Stopped at once. MicroVMs run on; the next start on this data directory takes them over.\n');
     process.exit(exitCode);
   });
+  let running: RunningServer | undefined;
+  // Without such a log the signal has its first meaning: the terminal is gone. That sends it more than once, so it is heard until the process ends.
+  process.on('SIGHUP', () => (options.accessLog === 'off' ? stop.ask() : running?.reopenLogs()));
   try {
     // A parent that started us with a channel wants us to end with it.
     process.once('disconnect', () => stop.ask());
@@ -169,10 +173,8 @@ async function runServer(options: ServeOptions, around: Surroundings): Promise<n
     // Loaded only here: the other commands start faster without the server.
     const { startServer } = await import('../../src/main.ts');
     const server = await startServer(settings, createLog(options.log));
+    running = server;
     let exitCode = 0;
-    // Without such a log the signal has its first meaning: the terminal is gone.
-    const onHangUp = (): void => (settings.accessLog === undefined ? stop.ask() : server.reopenLogs());
-    process.on('SIGHUP', onHangUp);
     try {
       const facts = await readServerFile(settings.dataDirectory);
       announce(facts, settings, around);
@@ -181,7 +183,7 @@ async function runServer(options: ServeOptions, around: Surroundings): Promise<n
       const meanwhile = settings.keepVms ? 'MicroVMs run on.' : 'putting MicroVMs to sleep.';
       around.out.write(`Stopping: ${meanwhile} A second signal stops at once.\n`);
     } finally {
-      process.off('SIGHUP', onHangUp);
+      running = undefined;
       exitCode = await server.close().then(
         (left) => {
           if (left > 0) around.out.write(`${left} MicroVMs run on; the next start takes them over.\n`);
