@@ -13,6 +13,7 @@ import { choiceOption, defineCommand, numberOption, portOption } from '../comman
 import { dataDirectory, dataFlag } from '../data-directory.ts';
 import { explain } from '../explain.ts';
 import { lifecycleFlags, lifecycleFrom, lifecycleOptions } from '../lifecycle-options.ts';
+import { plural } from '../listing.ts';
 import { chooseGatewayPort, notBindable, whyNotBindable } from '../ports.ts';
 import { readServerFile } from '../server-file.ts';
 import { fired, listenForStop } from '../stop-signals.ts';
@@ -67,7 +68,7 @@ export const serve = defineCommand({
   details: `
 SIGTERM, Ctrl-C or the end of the terminal puts all MicroVMs to sleep and stops; they wake after the next start.
 With --keep-vms they run on meanwhile, and the next start takes them over, as it does after a crash.
-A second signal stops at once.
+One that cannot be put to sleep runs on, too, and the exit code is 1. A second signal stops at once.
 
 Quotas of an account, whole numbers:
   ${countNames.join(', ')}
@@ -185,10 +186,7 @@ async function runServer(options: ServeOptions, around: Surroundings): Promise<n
     } finally {
       running = undefined;
       exitCode = await server.close().then(
-        (left) => {
-          if (left > 0) around.out.write(`${left} MicroVMs run on; the next start takes them over.\n`);
-          return 0;
-        },
+        (left) => tellLeft(left, settings.keepVms, around),
         (error: unknown) => {
           around.err.write(`${explain(error, Boolean(around.env.WATERBEAR_DEBUG))}\n`);
           return 1;
@@ -201,6 +199,15 @@ async function runServer(options: ServeOptions, around: Surroundings): Promise<n
     stop.dispose();
     if (process.connected) process.disconnect();
   }
+}
+
+/** The exit code: whoever did not ask for it must hear that MicroVMs run on, be it a service manager. */
+function tellLeft(left: number, wasAsked: boolean, { out, err }: Surroundings): 0 | 1 {
+  if (left === 0) return 0;
+  const what = plural(left, 'MicroVM');
+  if (wasAsked) out.write(`Running on, for the next start to take over: ${what}.\n`);
+  else err.write(`Not put to sleep, and running on for the next start to take over: ${what}. The log says why.\n`);
+  return wasAsked ? 0 : 1;
 }
 
 async function settingsFrom(options: ServeOptions, around: Surroundings): Promise<ServerSettings> {

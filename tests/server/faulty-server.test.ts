@@ -50,6 +50,12 @@ test('a disk that is full is answered as such, nothing half is left, and all goe
   await lambda.suspendMicrovm({ microvmIdentifier: microvmId });
   await untilState(lambda, microvmId, 'SUSPENDED');
   expect(await readdir(join(at('data'), 'vms', microvmId))).toEqual(['disk', 'microvm.json', 'sleep-1']);
+
+  await lambda.resumeMicrovm({ microvmIdentifier: microvmId });
+  await untilState(lambda, microvmId, 'RUNNING');
+  await writeFile(at('armed'), '');
+  // It could not be put to sleep.
+  expect(await server.stop('SIGTERM')).toBe(1);
 });
 
 test('the wall clock of the process is set from outside, and set back', async () => {
