@@ -1,6 +1,6 @@
 // The composition root: settings → host, store, use cases → servers. Nothing else constructs these.
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, realpath } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 import { sigv4Authenticate } from './api/authenticate.ts';
@@ -72,14 +72,17 @@ export async function startServer(
 }
 
 async function start(
-  settings: ServerSettings,
+  asked: ServerSettings,
   log: Log,
   clock: Clock,
   stack: AsyncDisposableStack,
 ): Promise<RunningServer> {
+  await makeDirectory(asked.dataDirectory);
+  // VMs that run on are found by this name: by whatever links a start comes to the directory, it is the same.
+  const settings = { ...asked, dataDirectory: await realpath(asked.dataDirectory) };
   const { dataDirectory: data, region } = settings;
   const at = (...names: string[]): string => join(data, ...names);
-  for (const directory of [data, at('keys')]) await makeDirectory(directory);
+  await makeDirectory(at('keys'));
   stack.use(lockDirectory(data));
   // What a start writes has room, and what is half-made goes.
   await remove(at('disk-reserve'));
