@@ -9,12 +9,14 @@ import {
   freshDirectory,
   makeDirectory,
   moveIntoPlace,
+  remove,
   removeAsides,
   sha256File,
   writeDurably,
   writeNew,
   writeStream,
 } from './durable-file.ts';
+import { run } from './process.ts';
 
 let directory: string;
 const at = (...names: string[]): string => join(directory, ...names);
@@ -133,6 +135,18 @@ test('a fresh directory is empty, and its parent must be there', async () => {
   await freshDirectory(at('work'));
   expect(await readdir(at('work'))).toEqual([]);
   await expect(freshDirectory(at('missing', 'work'))).rejects.toMatchObject({ code: 'ENOENT' });
+});
+
+test('what cannot be removed says why', async ({ skip }) => {
+  await mkdir(at('tree'));
+  await writeFile(at('tree', 'file'), 'x');
+  const change = (how: '+i' | '-i') => run('chattr', [how, at('tree', 'file')]);
+  if (await change('+i').catch(() => undefined)) {
+    await expect(remove(at('tree')).finally(() => change('-i'))).rejects.toMatchObject({
+      code: 'EPERM',
+      syscall: 'unlink',
+    });
+  } else skip('needs root and a file system that has immutable files');
 });
 
 test('what a crash left beside a file goes, and nothing else', async () => {

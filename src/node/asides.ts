@@ -1,6 +1,7 @@
 // What builds and removals left half done in the data directory when their server ended.
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { remove as removeTree } from '../lib/durable-file.ts';
 import { describe } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { Cleaning } from './cleaning.ts';
@@ -20,7 +21,9 @@ export interface AsideTools {
 export async function clearAsides({ layout, cleaning, log }: AsideTools): Promise<void> {
   const remove = async (path: string): Promise<void> => {
     try {
-      await cleaning.removeDirectory(path);
+      // What goes already needs no further name.
+      if (isRemoved(path)) await cleaning.attempt(path, () => removeTree(path));
+      else await cleaning.removeDirectory(path);
     } catch (error) {
       log.error('aside_not_removed', { path, why: describe(error) });
     }
