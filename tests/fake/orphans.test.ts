@@ -221,6 +221,21 @@ test('a record whose MicroVM is gone ends with a reason, a version whose files a
   expect(await rig.orphans()).toEqual([]);
 });
 
+test('a MicroVM that sleeps and whose directory is gone is a record without anything, and reaping ends it', async () => {
+  const { rig, asleep, running } = await busyRig();
+  await using _ = rig;
+  await rm(join(rig.layout.vms, asleep), { recursive: true });
+  expect(await rig.orphans()).toEqual([]);
+  await rig.age(hour);
+  expect((await rig.survey()).orphans).toMatchObject([{ id: `record:${asleep}`, holdsState: true }]);
+  expect(await reapOrphans(rig.context, { all: true })).toMatchObject({ reaped: [] });
+  expect((await reapOrphans(rig.context, { ids: [`record:${asleep}`] })).reaped).toMatchObject([{ done: true }]);
+  await rig.settle();
+  const states = await Promise.all([asleep, running].map((id) => findMicrovm(rig.store.db, id)));
+  expect(states.map((row) => row?.state)).toEqual(['TERMINATED', 'RUNNING']);
+  expect(await rig.orphans()).toEqual([]);
+});
+
 test('an end that was cut off: the MicroVM of an ended record is residue, one without a record is not', async () => {
   const { rig, asleep, running } = await busyRig();
   await using _ = rig;
