@@ -8,13 +8,18 @@ import type { Output, Surroundings } from './surroundings.ts';
 
 const repositoryDirectory = resolve(import.meta.dirname, '..');
 
+/** Why something could not be printed. */
+let unwritten: Error | undefined;
+
 function outputOf(stream: NodeJS.WriteStream): Output {
-  // A reader that went away (`waterbear env | head -1`) is no failure of ours.
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
+  // Nothing that is printed is worth ending a server for.
+  stream.on('error', () => {});
+  const note = (error?: NodeJS.ErrnoException | null): void => {
+    // A reader that went away (`waterbear env | head -1`) is no failure of ours, nor is a terminal that was closed.
+    if (error && error.code !== 'EPIPE' && error.code !== 'EIO') unwritten ??= error;
+  };
   return {
-    write: (text) => void stream.write(text),
+    write: (text) => void stream.write(text, note),
     isTty: stream.isTTY === true,
     columns: () => stream.columns ?? 80,
   };
@@ -32,5 +37,9 @@ const surroundings: Surroundings = {
 
 const { version } = JSON.parse(readFileSync(join(repositoryDirectory, 'package.json'), 'utf8')) as { version: string };
 const exitCode = await runProgram(commands, process.argv.slice(2), version, surroundings);
+const leave = (): void => {
+  if (!unwritten) process.exit(exitCode);
+  process.stderr.write(`Not everything could be printed: ${unwritten.message}\n`, () => process.exit(exitCode || 1));
+};
 // Idle connections of clients would keep the process alive for a while; what was written goes out first.
-process.stdout.write('', () => process.stderr.write('', () => process.exit(exitCode)));
+process.stdout.write('', () => process.stderr.write('', leave));

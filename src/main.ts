@@ -1,8 +1,8 @@
 // The composition root: settings → host, store, use cases → servers. Nothing else constructs these.
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, realpath } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { sigv4Authenticate } from './api/authenticate.ts';
 import { startMetricsServer } from './api/metrics-server.ts';
 import { createS3Handler } from './api/s3/handler.ts';
@@ -29,6 +29,7 @@ import { makeDirectory, remove, removeAsides } from './lib/durable-file.ts';
 import { describe } from './lib/errors.ts';
 import { requireLineFile } from './lib/line-file.ts';
 import type { Log } from './lib/log.ts';
+import { isBuildId } from './node/names.ts';
 import { openNode } from './node/open-node.ts';
 import { openDirectoryStore } from './objects/directory-store.ts';
 import { type OpenScrubber, openScrubber } from './scrub/scrubber.ts';
@@ -76,18 +77,22 @@ export async function startServer(
 }
 
 async function start(
-  settings: ServerSettings,
+  asked: ServerSettings,
   log: Log,
   clock: Clock,
   stack: AsyncDisposableStack,
 ): Promise<RunningServer> {
+  await makeDirectory(asked.dataDirectory);
+  // VMs that run on are found by this name: by whatever links a start comes to the directory, it is the same.
+  const settings = { ...asked, dataDirectory: await realpath(asked.dataDirectory) };
   const { dataDirectory: data, region } = settings;
   const at = (...names: string[]): string => join(data, ...names);
   await refuseCopies(data);
-  for (const directory of [data, at('keys')]) await makeDirectory(directory);
+  await makeDirectory(at('keys'));
   stack.use(lockDirectory(data));
   // What a start writes has room, and what is half-made goes.
-  for (const leftover of [at('disk-reserve'), at('archives')]) await remove(leftover);
+  await remove(at('disk-reserve'));
+  await removeAsides(at('archives'), (name) => isBuildId(basename(name, '.zip')));
   for (const directory of [data, at('keys')]) await removeAsides(directory);
   const store = stack.use(await openStore(at('waterbear.db')));
   const key = await firstAccessKey(store.db, settings, clock);

@@ -8,11 +8,13 @@ import { parseSettings, type ServerSettings } from '../../src/config/settings.ts
 import { rateNames } from '../../src/contract/limits.ts';
 import { countNames, endpointQuotaNames } from '../../src/contract/quotas.ts';
 import { createLog } from '../../src/lib/log.ts';
+import type { RunningServer } from '../../src/main.ts';
 import { announce } from '../announce.ts';
 import { choiceOption, defineCommand, numberOption, portOption } from '../command.ts';
 import { dataDirectory, dataFlag } from '../data-directory.ts';
 import { explain } from '../explain.ts';
 import { lifecycleFlags, lifecycleFrom, lifecycleOptions } from '../lifecycle-options.ts';
+import { plural } from '../listing.ts';
 import { chooseGatewayPort, notBindable, whyNotBindable } from '../ports.ts';
 import { fired, listenForStop } from '../stop-signals.ts';
 import type { Surroundings } from '../surroundings.ts';
@@ -66,7 +68,7 @@ export const serve = defineCommand({
   details: `
 SIGTERM, Ctrl-C or the end of the terminal puts all MicroVMs to sleep and stops; they wake after the next start.
 With --keep-vms they run on meanwhile, and the next start takes them over, as it does after a crash.
-A second signal stops at once.
+One that cannot be put to sleep runs on, too, and the exit code is 1. A second signal stops at once.
 
 Quotas of an account, whole numbers:
   ${countNames.join(', ')}
@@ -162,6 +164,9 @@ async function runServer(options: ServeOptions, around: Surroundings): Promise<n
     around.err.write('Stopped at once. MicroVMs run on; the next start on this data directory takes them over.\n');
     process.exit(exitCode);
   });
+  let running: RunningServer | undefined;
+  // Without such a log the signal has its first meaning: the terminal is gone. That sends it more than once, so it is heard until the process ends.
+  process.on('SIGHUP', () => (options.accessLog === 'off' ? stop.ask() : running?.reopenLogs()));
   try {
     // A parent that started us with a channel wants us to end with it.
     process.once('disconnect', () => stop.ask());
@@ -169,10 +174,8 @@ async function runServer(options: ServeOptions, around: Surroundings): Promise<n
     // Loaded only here: the other commands start faster without the server.
     const { startServer } = await import('../../src/main.ts');
     const server = await startServer(settings, createLog(options.log));
+    running = server;
     let exitCode = 0;
-    // Without such a log the signal has its first meaning: the terminal is gone.
-    const onHangUp = (): void => (settings.accessLog === undefined ? stop.ask() : server.reopenLogs());
-    process.on('SIGHUP', onHangUp);
     try {
       announce(server.facts, settings, around);
       process.send?.({ listening: server.facts });
@@ -182,12 +185,9 @@ async function runServer(options: ServeOptions, around: Surroundings): Promise<n
       const meanwhile = settings.keepVms ? 'MicroVMs run on.' : 'putting MicroVMs to sleep.';
       around.out.write(`Stopping: ${meanwhile} A second signal stops at once.\n`);
     } finally {
-      process.off('SIGHUP', onHangUp);
+      running = undefined;
       exitCode = await server.close().then(
-        (left) => {
-          if (left > 0) around.out.write(`${left} MicroVMs run on; the next start takes them over.\n`);
-          return 0;
-        },
+        (left) => tellLeft(left, settings.keepVms, around),
         (error: unknown) => {
           around.err.write(`${explain(error, Boolean(around.env.WATERBEAR_DEBUG))}\n`);
           return 1;
@@ -200,6 +200,15 @@ async function runServer(options: ServeOptions, around: Surroundings): Promise<n
     stop.dispose();
     if (process.connected) process.disconnect();
   }
+}
+
+/** The exit code: whoever did not ask for it must hear that MicroVMs run on, be it a service manager. */
+function tellLeft(left: number, wasAsked: boolean, { out, err }: Surroundings): 0 | 1 {
+  if (left === 0) return 0;
+  const what = plural(left, 'MicroVM');
+  if (wasAsked) out.write(`Running on, for the next start to take over: ${what}.\n`);
+  else err.write(`Not put to sleep, and running on for the next start to take over: ${what}. The log says why.\n`);
+  return wasAsked ? 0 : 1;
 }
 
 async function settingsFrom(options: ServeOptions, around: Surroundings): Promise<ServerSettings> {

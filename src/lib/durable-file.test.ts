@@ -9,12 +9,14 @@ import {
   freshDirectory,
   makeDirectory,
   moveIntoPlace,
+  remove,
   removeAsides,
   sha256File,
   writeDurably,
   writeNew,
   writeStream,
 } from './durable-file.ts';
+import { run } from './process.ts';
 
 let directory: string;
 const at = (...names: string[]): string => join(directory, ...names);
@@ -135,8 +137,23 @@ test('a fresh directory is empty, and its parent must be there', async () => {
   await expect(freshDirectory(at('missing', 'work'))).rejects.toMatchObject({ code: 'ENOENT' });
 });
 
+test('what cannot be removed says why', async ({ skip }) => {
+  await mkdir(at('tree'));
+  await writeFile(at('tree', 'file'), 'x');
+  const change = (how: '+i' | '-i') => run('chattr', [how, at('tree', 'file')]);
+  if (await change('+i').catch(() => undefined)) {
+    await expect(remove(at('tree')).finally(() => change('-i'))).rejects.toMatchObject({
+      code: 'EPERM',
+      syscall: 'unlink',
+    });
+  } else skip('needs root and a file system that has immutable files');
+});
+
 test('what a crash left beside a file goes, and nothing else', async () => {
   for (const name of ['tokens.json', 'tokens.json.0123abcd.new', 'image.new']) await writeFile(at(name), 'x');
   await removeAsides(directory);
   expect((await readdir(directory)).sort()).toEqual(['image.new', 'tokens.json']);
+  await removeAsides(directory, (name) => name === 'image.new');
+  expect(await readdir(directory)).toEqual(['tokens.json']);
+  await removeAsides(at('missing'));
 });

@@ -15,6 +15,7 @@ import {
   rename,
   rm,
   stat,
+  unlink,
 } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -126,11 +127,15 @@ export async function writeDurably(
   await syncPath(dirname(path));
 }
 
-/** Removes what crashes in the middle of `writeDurably` left in a directory that nobody writes to yet. */
-export async function removeAsides(directory: string): Promise<void> {
-  for (const name of await readdir(directory)) {
-    if (/\.[0-9a-f]{8}\.new$/.test(name)) await remove(join(directory, name));
-  }
+const isAside = (name: string): boolean => /\.[0-9a-f]{8}\.new$/.test(name);
+
+/** Removes what crashes left in a directory that nobody writes to yet, if there is one: by default in the middle of `writeDurably`. */
+export async function removeAsides(directory: string, isLeft = isAside): Promise<void> {
+  const names = await readdir(directory).catch((error: NodeJS.ErrnoException): string[] => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  for (const name of names.filter(isLeft)) await remove(join(directory, name));
 }
 
 export interface StreamOptions {
@@ -226,7 +231,24 @@ export async function freshDirectory(path: string): Promise<void> {
 
 /** Removes a file or a tree; one that is missing is no failure. Not synced: what a crash brings back is nobody's, and goes again. */
 export async function remove(path: string): Promise<void> {
-  await step('remove', path, () => rm(path, { recursive: true, force: true }));
+  await step('remove', path, async () => {
+    try {
+      await rm(path, { recursive: true, force: true });
+    } catch (error) {
+      throw await reason(error);
+    }
+  });
+}
+
+/** Node tries to remove a file that may not be removed as if it were a directory, and tells of that. */
+async function reason(error: unknown): Promise<unknown> {
+  const { code, path } = error as NodeJS.ErrnoException;
+  return code === 'ENOTDIR' && path !== undefined
+    ? await unlink(path).then(
+        () => error,
+        (why: unknown) => why,
+      )
+    : error;
 }
 
 /** As `remove`, for what must not come back. */

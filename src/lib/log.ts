@@ -11,9 +11,15 @@ export interface Log {
   error(event: string, facts?: Record<string, unknown>): void;
 }
 
+/** Of lines that wait for room; later ones are lost. */
+const maxWaitingBytes = 1 << 20;
+
 /** JSON lines on standard error. */
 export function createLog(level: LogLevel): Log {
-  const logger = pino({ level, base: null }, destination({ dest: 2, sync: true }));
+  const lines = destination({ dest: 2, sync: true, maxLength: maxWaitingBytes });
+  // A terminal that is gone or a disk that is full ends no server. What could not be written is tried again with the next line.
+  lines.on('error', () => {});
+  const logger = pino({ level, base: null }, lines);
   return {
     level,
     info: (event, facts) => logger.info({ event, ...facts }),

@@ -34,7 +34,7 @@ export async function sweepSlots(instance: string): Promise<number> {
 function suffixes(directory: string, prefix: string): string[] {
   try {
     const names = readdirSync(directory).filter((name) => name.startsWith(prefix));
-    return names.map((name) => name.slice(prefix.length)).filter((suffix) => /^\d{1,5}$/.test(suffix));
+    return names.map((name) => name.slice(prefix.length)).filter((suffix) => /^(0|[1-9]\d{0,4})$/.test(suffix));
   } catch {
     return [];
   }

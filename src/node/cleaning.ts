@@ -1,18 +1,15 @@
 // What has to go away and may not do so at once: tried again with pauses that grow, and listed until it is gone. Nobody waits for more than the
 // first attempt unless it matters to them.
-import { randomUUID } from 'node:crypto';
 import type { Leftover } from '../contract/node-api.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
 import { moveIntoPlace, remove } from '../lib/durable-file.ts';
 import { describe, Fault } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import { isMissing } from '../lib/read-file.ts';
+import { removedName } from './names.ts';
 
 const firstPauseMs = 1000;
 const longestPauseMs = 300_000;
-
-/** Of a directory that is being removed. A start removes what has it. */
-export const removedSuffix = '.removed';
 
 export class Cleaning {
   readonly #clock: Clock;
@@ -51,7 +48,7 @@ export class Cleaning {
    * no failure.
    */
   async removeDirectory(path: string): Promise<void> {
-    const aside = `${path}.${randomUUID().slice(0, 8)}${removedSuffix}`;
+    const aside = removedName(path);
     try {
       await moveIntoPlace(path, aside);
     } catch (error) {

@@ -3,7 +3,7 @@ import { pause } from '../lib/deadline.ts';
 import { describe } from '../lib/errors.ts';
 import type { JournalEntry } from './journal.ts';
 import type { ResidentTools } from './resident-tools.ts';
-import { newestGeneration, readRecord, type VmRecord } from './vm-record.ts';
+import { holdsNothingElse, newestGeneration, readRecord, type VmRecord } from './vm-record.ts';
 
 export interface Found {
   microvmId: string;
@@ -12,6 +12,8 @@ export interface Found {
   record: VmRecord | undefined;
   /** Number of the newest snapshot. */
   newest: number;
+  /** What has its name may be somebody else's: this host wrote nothing there that could be known. */
+  isForeign?: boolean;
   /** Why the disk does not say. */
   unreadable?: string;
 }
@@ -25,7 +27,9 @@ export async function findMicrovm({ journal, layout, log, closing }: ResidentToo
   for (let attempt = 1; ; attempt++) {
     try {
       const record = await readRecord(layout, microvmId);
-      return { microvmId, entry, record, newest: await newestGeneration(layout, microvmId) };
+      const newest = await newestGeneration(layout, microvmId);
+      const isForeign = !entry && !record && newest === 0 && !(await holdsNothingElse(layout, microvmId));
+      return { microvmId, entry, record, newest, isForeign };
     } catch (error) {
       const unreadable = describe(error);
       log.error('microvm_not_readable', { microvmId, attempt, why: unreadable });

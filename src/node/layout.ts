@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { namesIn } from '../lib/read-file.ts';
+import { isId } from './names.ts';
 
 export interface NodeLayout {
   /** The data directory itself. */
@@ -53,4 +54,4 @@ export const vmPaths = (layout: NodeLayout, microvmId: string) => {
  * rejects when the disk does not say.
  */
 export const wholeNames = async (directory: string): Promise<string[]> =>
-  (await namesIn(directory)).filter((name) => !name.includes('.')).sort();
+  (await namesIn(directory)).filter(isId).sort();

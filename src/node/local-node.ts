@@ -6,7 +6,7 @@ import type { Clock } from '../lib/clock.ts';
 import { makeDirectory, remove } from '../lib/durable-file.ts';
 import { Fault, isFault } from '../lib/errors.ts';
 import { readBuildLog } from './build-log.ts';
-import { Cleaning, removedSuffix } from './cleaning.ts';
+import { Cleaning } from './cleaning.ts';
 import { type ImageBuildParts, ImageBuilds } from './image-builds.ts';
 import { demandOf } from './image-facts.ts';
 import { type DiscardActs, discard } from './inventory/discard.ts';
@@ -14,6 +14,7 @@ import { takeInventory } from './inventory/inventory.ts';
 import type { HeldMicrovm, InventorySources } from './inventory/sources.ts';
 import { Journal } from './journal.ts';
 import { type NodeLayout, vmPaths } from './layout.ts';
+import { isId } from './names.ts';
 import { Recovery } from './recovery.ts';
 import { Resident } from './resident.ts';
 import type { ResidentTools } from './resident-tools.ts';
@@ -57,7 +58,7 @@ export async function createLocalNode(parts: LocalNodeParts): Promise<NodeClient
   };
   await makeDirectories(layout);
   await journal.open();
-  const directories = (await readdir(layout.vms)).filter((name) => !name.endsWith(removedSuffix));
+  const directories = (await readdir(layout.vms)).filter(isId);
   const recovery = new Recovery(tools, residents, { directories, journal: await journal.microvmIds() });
   const builds = new ImageBuilds(parts, cleaning, recovery.buildsCleared);
 

@@ -162,7 +162,10 @@ export class Recovery {
   }
 
   /** Nothing of it runs. `lost`: why that is so although it ran or was about to. */
-  async #settle({ microvmId, record, newest, entry, unreadable }: Found, lost: string | undefined): Promise<void> {
+  async #settle(
+    { microvmId, record, newest, entry, unreadable, isForeign }: Found,
+    lost: string | undefined,
+  ): Promise<void> {
     const { log, journal, layout } = this.#tools;
     const forgetting = async (why: string | undefined): Promise<void> => {
       await journal.clear(microvmId).catch((error: unknown) => {
@@ -172,6 +175,10 @@ export class Recovery {
     };
     // Nothing is removed that may be good.
     if (unreadable !== undefined) return forgetting(`What the host has of it cannot be read: ${unreadable}`);
+    if (isForeign) {
+      log.warn('not_a_microvm', { path: vmPaths(layout, microvmId).directory });
+      return forgetting(undefined);
+    }
     if (newest === 0 || entry?.act === 'end') {
       // What resists is tried for as long as it takes, and the others do not wait for it.
       void this.#remove(microvmId)

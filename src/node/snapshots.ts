@@ -5,7 +5,7 @@ import { remove } from '../lib/durable-file.ts';
 import { describe } from '../lib/errors.ts';
 import type { Log } from '../lib/log.ts';
 import type { Driver } from '../vmm/driver.ts';
-import { layersOf } from '../vmm/snapshot-layers.ts';
+import { isLayerName, layersOf } from '../vmm/snapshot-layers.ts';
 import type { ImageFacts } from './image-facts.ts';
 import { type NodeLayout, vmPaths } from './layout.ts';
 import { type MergePlan, mergePlan } from './merge-policy.ts';
@@ -84,7 +84,8 @@ export class Snapshots {
     try {
       const named = this.newest === undefined ? undefined : await layersOf(this.newest);
       if (!named) return;
-      for (const name of await readdir(this.disks)) if (!named.has(name)) await remove(join(this.disks, name));
+      for (const name of await readdir(this.disks))
+        if (isLayerName(name) && !named.has(name)) await remove(join(this.disks, name));
     } catch (error) {
       this.#tools.log.warn('layers_not_removed', { microvmId: this.#microvmId, why: describe(error) });
     }

@@ -1,5 +1,5 @@
 // What the host writes down about a MicroVM before it makes anything for it, so that a start after a crash knows what it finds.
-import { readdir } from 'node:fs/promises';
+import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { makeDirectory, remove, writeDurably } from '../lib/durable-file.ts';
@@ -7,6 +7,7 @@ import { isMissing, readSmallFile } from '../lib/read-file.ts';
 import { readSealed, sealJson } from '../lib/sealed-json.ts';
 import { newFreshness } from '../vmm/freshness.ts';
 import { type NodeLayout, vmPaths } from './layout.ts';
+import { isUnfinished } from './names.ts';
 
 const schema = z.object({
   format: z.literal(1),
@@ -55,12 +56,25 @@ export async function newestGeneration(layout: NodeLayout, microvmId: string): P
   return Math.max(0, ...names.map((name) => Number(/^sleep-(\d+)$/.exec(name)?.[1] ?? 0)));
 }
 
+/** Whether there is nothing in its directory but what this host writes there before the record: one of another program is not ours to remove. Rejects when the disk does not say. */
+export async function holdsNothingElse(layout: NodeLayout, microvmId: string): Promise<boolean> {
+  const { directory, disks, record } = vmPaths(layout, microvmId);
+  const isOurs = (name: string): boolean => isUnfinished(name) || [disks, record].includes(join(directory, name));
+  try {
+    return (await readdir(directory)).every(isOurs);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    // A link that leads nowhere now is somebody's, too.
+    return !(await lstat(directory).catch(() => undefined));
+  }
+}
+
 /** Those that a newer one has replaced, and half-made ones. */
 export async function removeOlderSnapshots(layout: NodeLayout, microvmId: string, newest: number): Promise<void> {
   const { directory } = vmPaths(layout, microvmId);
   for (const name of await readdir(directory)) {
     const older = /^sleep-(\d+)$/.exec(name);
-    if (name.endsWith('.new') || (older && Number(older[1]) < newest)) {
+    if (isUnfinished(name) || (older && Number(older[1]) < newest)) {
       await remove(join(directory, name));
     }
   }

@@ -83,10 +83,11 @@ export async function garbageRig(lifecycle: Lifecycle = {}) {
   const layout = nodeLayout(directory, 'ab12', join(directory, 'run'));
   const defaults = { memoryMib: 32_000, parallelLaunches: 2, maxRunning: 256, cpuBurst: 4 };
   const admission = new Admission({ ...defaults, clock, disk: async () => ({ totalMib: 1e6, freeMib: 1e6 }) });
+  const driver = createFakeDriver({ clock });
   let filesAreOlderMs = 0;
   const node = await createLocalNode({
     ...{ layout, admission, clock, slots, builder: fakeBuilder, log: silentLog, runStepsOnline: false },
-    ...{ driver: createFakeDriver({ clock }), confinesEgress: true, readiness: { graceMs: 200, intervalMs: 5 } },
+    ...{ driver, confinesEgress: true, readiness: { graceMs: 200, intervalMs: 5 } },
     fileTime: () => Date.now() + filesAreOlderMs,
   });
   const settings = {
@@ -121,7 +122,7 @@ export async function garbageRig(lifecycle: Lifecycle = {}) {
     return arn;
   };
   return {
-    ...{ app, context: app.context, node, clock, store, slots, layout, directory, settle, build },
+    ...{ app, context: app.context, node, driver, clock, store, slots, layout, directory, settle, build },
     async launch(imageIdentifier = demoArn): Promise<string> {
       const { microvmId } = await runMicrovm(app.context, caller, { imageIdentifier });
       await settle();

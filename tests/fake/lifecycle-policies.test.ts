@@ -8,6 +8,7 @@ import { suspendMicrovm } from '../../src/app/operations/suspend-microvm.ts';
 import { terminateMicrovm } from '../../src/app/operations/terminate-microvm.ts';
 import { caller, demoArn } from '../../src/app/testing/test-app.ts';
 import type { Lifecycle } from '../../src/contract/lifecycle.ts';
+import { setFileFaults } from '../../src/lib/disk-faults.ts';
 import { listImageVersions } from '../../src/store/image-versions.ts';
 import { findMicrovm } from '../../src/store/microvms.ts';
 import { listUsage } from '../../src/store/usage.ts';
@@ -55,6 +56,35 @@ test('keep-suspended ends those that sleep for longer, with the reason, and no o
   const rows = await Promise.all([old, young, running].map((id) => findMicrovm(rig.store.db, id)));
   expect(rows.map((row) => row?.state)).toEqual(['TERMINATED', 'SUSPENDED', 'RUNNING']);
   expect(rows[0]?.stateReason).toBe('Suspended for longer than 30d (--keep-suspended).');
+});
+
+test('what goes with a MicroVM and is an orphan by itself is counted once', async () => {
+  await using rig = await garbageRig({ keepSuspendedMs: 30 * day });
+  await rig.build();
+  const microvmId = await rig.launch();
+  await suspend(rig, microvmId);
+  await rig.plant(`vms/${microvmId}/sleep-0/memory`, 'x'.repeat(1e6));
+  await rig.age(31 * day);
+  const { pieces, bytes } = await collectGarbage(rig.context, { dryRun: true });
+  expect(pieces.map(({ policy }) => policy)).toEqual(['keep-suspended', 'orphan']);
+  expect(bytes).toBeGreaterThan(1e6);
+  expect(bytes).toBeLessThan(2e6);
+});
+
+test('what cannot be freed keeps nothing else from going by itself', async () => {
+  await using rig = await garbageRig({ reapAfterMs: day });
+  for (let i = 0; i < 60; i++) await rig.plant(`archives/00000000-0000-4000-8000-0000000000${10 + i}.zip`);
+  const last = '00000000-0000-4000-8000-ffffffffffff';
+  await rig.plant(`archives/${last}.zip`, 'x');
+  await rig.age(hour);
+  await tidied(rig);
+  await rig.age(day);
+  setFileFaults((operation, path) =>
+    operation === 'remove' && !path.includes(last) ? { error: new Error('EPERM') } : undefined,
+  );
+  await tidied(rig).finally(() => setFileFaults(undefined));
+  expect(await readdir(rig.layout.archives)).not.toContain(`${last}.zip`);
+  expect(await readdir(rig.layout.archives)).toHaveLength(60);
 });
 
 test('a sleep that the server forced counts from its start: nobody could wake it while it was down', async () => {
@@ -138,7 +168,7 @@ test('keep-logs removes the logs of builds that ended long ago, and nothing else
 
 test('residue is reaped once it has been seen for so long, whatever its age; what may hold work never is', async () => {
   await using rig = await garbageRig({ reapAfterMs: day });
-  await rig.plant('logs/1111.log');
+  await rig.plant('logs/00000000-0000-4000-8000-000000001111.log');
   await rig.plant('vms/microvm-2222/microvm.json');
   await rig.age(100 * day);
   await tidied(rig);
@@ -156,12 +186,12 @@ test('residue is reaped once it has been seen for so long, whatever its age; wha
 
 test('without a time for it nothing is reaped', async () => {
   await using rig = await garbageRig();
-  await rig.plant('logs/1111.log');
+  await rig.plant('logs/00000000-0000-4000-8000-000000001111.log');
   for (let i = 0; i < 3; i++) {
     await rig.age(100 * day);
     await tidied(rig);
   }
-  expect(await rig.orphans()).toEqual(['build-log:1111']);
+  expect(await rig.orphans()).toEqual(['build-log:00000000-0000-4000-8000-000000001111']);
 });
 
 test('gc says what it would free and why, changes nothing then, and does exactly that', async () => {
@@ -171,7 +201,7 @@ test('gc says what it would free and why, changes nothing then, and does exactly
   const [ended, asleep] = [await rig.launch(), await rig.launch()];
   await terminateMicrovm(rig.context, caller, { microvmIdentifier: ended });
   await suspend(rig, asleep);
-  await rig.plant('logs/1111.log');
+  await rig.plant('logs/00000000-0000-4000-8000-000000001111.log');
   await rig.plant('vms/microvm-2222/microvm.json');
   await rig.plant('build-cache/999999999999.disk');
   await rig.plant(`build-cache/${caller.account}.disk`);
@@ -180,13 +210,13 @@ test('gc says what it would free and why, changes nothing then, and does exactly
   const before = await present();
   const dry = await collectGarbage(rig.context, { dryRun: true });
   expect(await present()).toEqual(before);
-  const logs = (await readdir(rig.layout.logs)).filter((name) => name !== '1111.log');
+  const logs = (await readdir(rig.layout.logs)).filter((name) => name !== '00000000-0000-4000-8000-000000001111.log');
   const expected = [
     ['keep-suspended', `microvm:${asleep}`],
     ['keep-versions', `version:${demoArn}@1.0`],
     ['keep-ended', 'ended-records:all'],
     ...logs.map((name) => ['keep-logs', `build-log:${name.replace('.log', '')}`]),
-    ['orphan', 'build-log:1111'],
+    ['orphan', 'build-log:00000000-0000-4000-8000-000000001111'],
     ['cache', 'build-cache:999999999999'],
   ].sort();
   expect(dry.pieces.map(({ policy, id }) => [policy, id]).sort()).toEqual(expected);
@@ -214,7 +244,7 @@ test('the task looks around every few minutes', async () => {
     looks += 1;
     return inventory();
   };
-  await rig.plant('logs/1111.log');
+  await rig.plant('logs/00000000-0000-4000-8000-000000001111.log');
   const tasks = createTasks(rig.app, rig.clock);
   const run = async (ms: number): Promise<number> => {
     await rig.age(ms);
@@ -226,6 +256,6 @@ test('the task looks around every few minutes', async () => {
   expect(await run(minute)).toBe(1);
   expect(await run(minute)).toBe(1);
   expect(await run(4 * minute)).toBe(2);
-  expect(rig.context.garbage.orphans.map(({ id }) => id)).toEqual(['build-log:1111']);
+  expect(rig.context.garbage.orphans.map(({ id }) => id)).toEqual(['build-log:00000000-0000-4000-8000-000000001111']);
   await tasks.stop();
 });

@@ -1,5 +1,5 @@
 // A host whose server was killed in the middle of each act: what the next one makes of what it finds.
-import { mkdir, readdir, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
 import { Fault } from '../../src/lib/errors.ts';
@@ -223,6 +223,32 @@ test('what the disk does not give is tried again, and never removed', async () =
   expect(await crashed(host)).toMatch(/cannot be read: EISDIR/);
   vi.useRealTimers();
   expect(await files(host, 'vms', id)).toContain('sleep-1');
+});
+
+test("other people's files outlive a start, and what was being made does not", async () => {
+  const host = await hostWith();
+  const at = (...names: string[]): string => join(host.directory, ...names);
+  const halfMade = ['vms/microvm-h/disk', `images/${crypto.randomUUID()}.work`, 'vms/microvm-r.0123abcd.removed'];
+  for (const path of halfMade) await mkdir(at(path), { recursive: true });
+  await writeFile(at('vms', 'microvm-h', 'microvm.json.0123abcd.new'), '{');
+  const foreign = ['vms/backup/keep', 'vms/lost+found/x', 'vms/notes.removed/x', 'images/photos.work/x'];
+  for (const path of foreign) {
+    await mkdir(at(path, '..'), { recursive: true });
+    await writeFile(at(path), 'x');
+  }
+  await writeFile(at('vms', 'README'), 'x');
+  await writeFile(at('images', 'notes.new'), 'x');
+  await mkdir(at('vms', 'elsewhere'));
+  await symlink(at('vms', 'elsewhere'), at('vms', 'link'));
+  await symlink(at('not-mounted'), at('vms', 'dangling'));
+  await writeFile(at('vms', 'elsewhere', 'keep'), 'x');
+  await host.crash();
+  for (const { microvmId } of host.node.list()) await host.node.settled(microvmId);
+  const kept = ['README', 'backup', 'dangling', 'elsewhere', 'link', 'lost+found', 'notes.removed'];
+  await expect.poll(() => files(host, 'vms')).toEqual(kept);
+  expect((await files(host, 'images')).sort()).toEqual([host.buildId, 'notes.new', 'photos.work'].sort());
+  for (const path of [...foreign, 'vms/elsewhere/keep']) expect(await readFile(at(path), 'utf8')).toBe('x');
+  expect(host.node.list()).toEqual([]);
 });
 
 test('a build that a crash cut off, before or after its image was whole, is built again', async () => {

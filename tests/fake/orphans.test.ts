@@ -60,15 +60,16 @@ interface Planting {
 }
 
 const lost = 'microvm-00000000-0000-4000-8000-000000000000';
+const lostBuild = '00000000-0000-4000-8000-000000000001';
 const files: Planting[] = [
   { id: `microvm:${lost}`, path: `vms/${lost}`, holdsState: true },
   { id: 'aside:vms/microvm-x.12345678.removed', path: 'vms/microvm-x.12345678.removed' },
-  { id: 'image:11111111-2222', path: 'images/11111111-2222', holdsState: true },
-  { id: 'build-work:11111111-2222.work', path: 'images/11111111-2222.work' },
-  { id: 'build-work:11111111-2222.new', path: 'images/11111111-2222.new' },
+  { id: `image:${lostBuild}`, path: `images/${lostBuild}`, holdsState: true },
+  { id: `build-work:${lostBuild}.work`, path: `images/${lostBuild}.work` },
+  { id: `build-work:${lostBuild}.new`, path: `images/${lostBuild}.new` },
   { id: 'aside:images/1111.12345678.removed', path: 'images/1111.12345678.removed' },
-  { id: 'archive:11111111-2222', path: 'archives/11111111-2222.zip' },
-  { id: 'build-log:11111111-2222', path: 'logs/11111111-2222.log' },
+  { id: `archive:${lostBuild}`, path: `archives/${lostBuild}.zip` },
+  { id: `build-log:${lostBuild}`, path: `logs/${lostBuild}.log` },
   { id: 'aside:server.json.1234abcd.new', path: 'server.json.1234abcd.new' },
   { id: 'aside:keys/tokens.json.1234abcd.new', path: 'keys/tokens.json.1234abcd.new' },
 ];
@@ -96,19 +97,43 @@ test.each(files)('$id is found when it is old enough, shown, and reaped', async 
   expect(again.reaped).toEqual([{ id, done: false, why: 'It is not an orphan now.', bytes: 0 }]);
 });
 
-test("other programs' files are none of ours", async () => {
-  await using rig = await garbageRig();
-  for (const path of [
-    'vms/lost+found/x',
-    'images/lost+found/x',
-    'images/readme.txt',
-    'logs/notes.txt',
-    'archives/a.tar',
-  ])
+test("other people's files are none of ours", async () => {
+  const { rig, asleep } = await busyRig();
+  await using _ = rig;
+  const directories = ['vms/lost+found', 'images/lost+found', 'images/photos.work', 'vms/old.removed', 'vms/draft.new'];
+  for (const path of directories) await rig.plant(`${path}/x`);
+  for (const path of ['images/readme.txt', 'images/notes.new', 'logs/notes.txt', 'logs/access.log', 'archives/a.tar'])
     await rig.plant(path);
-  for (const path of ['notes.new', 'keys/ca.crt', 'build-cache/x.disk']) await rig.plant(path);
+  for (const path of ['archives/mine.zip', 'notes.new', 'keys/ca.crt', 'build-cache/x.disk']) await rig.plant(path);
+  for (const name of ['notes.new', 'disk/notes.txt', 'disk/layer-1.fake.bak']) await rig.plant(`vms/${asleep}/${name}`);
   await rig.age(hour);
   expect(await rig.orphans()).toEqual([]);
+  await resume(rig, asleep);
+  await suspend(rig, asleep);
+  expect(await readdir(join(rig.layout.vms, asleep, 'disk'))).toEqual(
+    expect.arrayContaining(['notes.txt', 'layer-1.fake.bak']),
+  );
+});
+
+test('a directory that nobody knows may hold work, whatever its name', async () => {
+  await using rig = await garbageRig();
+  for (const path of ['vms/backup/x', 'images/photos/x']) await rig.plant(path);
+  await rig.age(hour);
+  const { orphans } = await rig.survey();
+  expect(orphans.map(({ id, holdsState }) => [id, holdsState]).sort()).toEqual([
+    ['image:photos', true],
+    ['microvm:backup', true],
+  ]);
+});
+
+test.each(['..', '.'])('a VMM that says its run directory is %s is nothing of ours', async (name) => {
+  await using rig = await garbageRig();
+  rig.driver.sweep = async () => [{ runDirectory: `${rig.layout.run}/${name}`, pid: 1 }];
+  await rig.age(hour);
+  expect(await rig.orphans()).toEqual([]);
+  await rig.node.discard([`vmm:${name}`]);
+  expect(await readdir(rig.directory)).toContain('vms');
+  expect(await readdir(rig.layout.run)).toContain('journal');
 });
 
 test('snapshots and layers that the newest snapshot does not need', async () => {
@@ -193,6 +218,21 @@ test('a record whose MicroVM is gone ends with a reason, a version whose files a
   Object.assign(rig.node, { list, find });
   const launched = await rig.launch();
   expect((await findMicrovm(rig.store.db, launched))?.imageVersion).toBe('1.0');
+  expect(await rig.orphans()).toEqual([]);
+});
+
+test('a MicroVM that sleeps and whose directory is gone is a record without anything, and reaping ends it', async () => {
+  const { rig, asleep, running } = await busyRig();
+  await using _ = rig;
+  await rm(join(rig.layout.vms, asleep), { recursive: true });
+  expect(await rig.orphans()).toEqual([]);
+  await rig.age(hour);
+  expect((await rig.survey()).orphans).toMatchObject([{ id: `record:${asleep}`, holdsState: true }]);
+  expect(await reapOrphans(rig.context, { all: true })).toMatchObject({ reaped: [] });
+  expect((await reapOrphans(rig.context, { ids: [`record:${asleep}`] })).reaped).toMatchObject([{ done: true }]);
+  await rig.settle();
+  const states = await Promise.all([asleep, running].map((id) => findMicrovm(rig.store.db, id)));
+  expect(states.map((row) => row?.state)).toEqual(['TERMINATED', 'RUNNING']);
   expect(await rig.orphans()).toEqual([]);
 });
 

@@ -12,6 +12,7 @@ import { runCli } from '../support/run-cli.ts';
 import { startTestServer } from '../support/server.ts';
 
 const strangerId = 'microvm-00000000-0000-4000-8000-000000000000';
+const strangerBuild = '00000000-0000-4000-8000-000000000001';
 
 const exists = (path: string): Promise<boolean> =>
   stat(path).then(
@@ -59,12 +60,12 @@ test('leftovers of every kind are shown and reaped; what is in use stays', { tim
   await mkdir(at('vms', strangerId, 'sleep-3'), { recursive: true });
   await writeFile(at('vms', strangerId, 'sleep-3', 'device-state'), 'x'.repeat(100_000));
   await writeFile(at('vms', asleep.id, 'disk', 'layer-99.qcow2'), 'x'.repeat(200_000));
-  await mkdir(at('images', '11111111.work'));
-  await writeFile(at('logs', '11111111.log'), 'x');
+  await mkdir(at('images', `${strangerBuild}.work`));
+  await writeFile(at('logs', `${strangerBuild}.log`), 'x');
 
   const residue = [
     ...['vmm:feedfeedfeed', 'vmm:deadbeefdead', 'slot:7777', `disk-layer:${asleep.id}/layer-99.qcow2`],
-    ...['build-work:11111111.work', 'build-log:11111111'],
+    ...[`build-work:${strangerBuild}.work`, `build-log:${strangerBuild}`],
   ].sort();
   const cli = (...args: string[]) => runCli([...args, '--data', it.data]);
   const shown = async (): Promise<string[]> => {
@@ -87,7 +88,7 @@ test('leftovers of every kind are shown and reaped; what is in use stays', { tim
     `/run/waterbear-${instance}/feedfeedfeed`,
     ...groups,
     at('vms', strangerId),
-    at('logs', '11111111.log'),
+    at('logs', `${strangerBuild}.log`),
   ];
   expect(await Promise.all(gone.map(exists))).toEqual(gone.map(() => false));
   expect((await readdir(at('vms', asleep.id, 'disk'))).sort()).toEqual(layers);

@@ -51,6 +51,12 @@ test('a disk that is full is answered as such, nothing half is left, and all goe
   await lambda.suspendMicrovm({ microvmIdentifier: microvmId });
   await untilState(lambda, microvmId, 'SUSPENDED');
   expect(await readdir(join(at('data'), 'vms', microvmId))).toEqual(['disk', 'microvm.json', 'sleep-1']);
+
+  await lambda.resumeMicrovm({ microvmIdentifier: microvmId });
+  await untilState(lambda, microvmId, 'RUNNING');
+  await writeFile(at('armed'), '');
+  // It could not be put to sleep.
+  expect(await server.stop('SIGTERM')).toBe(1);
 });
 
 test('a server whose own file cannot be written serves all the same, and writes it when it can', async () => {

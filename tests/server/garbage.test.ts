@@ -22,11 +22,11 @@ test('gc applies the policies of the server that runs', async () => {
   expect(await run('gc')).toMatchObject({ exitCode: 0, out: 'There is nothing to free.\n' });
 
   // What was made just now is no orphan, and cannot be reaped as one.
-  await writeFile(join(it.data, 'logs', '1111.log'), 'x');
+  await writeFile(join(it.data, 'logs', '00000000-0000-4000-8000-000000001111.log'), 'x');
   expect(await run('orphans')).toMatchObject({ exitCode: 0, out: 'There are no orphans.\n' });
-  const early = await run('orphans', '--reap', 'build-log:1111');
+  const early = await run('orphans', '--reap', 'build-log:00000000-0000-4000-8000-000000001111');
   expect(early).toMatchObject({ exitCode: 1, out: expect.stringContaining('It is not an orphan now.') });
-  expect(await logs()).toEqual(['1111.log']);
+  expect(await logs()).toEqual(['00000000-0000-4000-8000-000000001111.log']);
   await it.server.close();
   const stopped = await run('gc');
   expect(stopped).toMatchObject({ exitCode: 1, err: expect.stringContaining('Is "waterbear serve" running there?') });

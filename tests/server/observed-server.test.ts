@@ -1,7 +1,7 @@
 // The whole server on the fake driver, as its operator sees it: access log, metrics, and tokens that are taken back by command.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdtemp, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -146,26 +146,41 @@ test('what cannot be revoked is said clearly', async () => {
   expect((await cli(server, 'revoke', '--microvm', 'nobody')).err).toContain('Unable to find microvmIdentifier nobody');
 });
 
+const repository = resolve(import.meta.dirname, '../..');
+
+/** As a process of its own, on the fake driver. `errors`: where its log goes. */
+async function serve({ errors }: { errors?: number }, ...more: string[]): Promise<ChildProcess> {
+  const ports = ['--api-port', '0', '--gateway-port', '0', '--driver', 'fake', '--build-isolation', 'host'];
+  const args = [join(repository, 'cli/waterbear.ts'), 'serve', '--data', join(directory, 'data'), ...ports, ...more];
+  child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', errors ?? 'ignore', 'ipc'] });
+  await Promise.race([
+    once(child, 'message'),
+    once(child, 'exit').then(([code]) => Promise.reject(new Error(`the server ended with ${code}`))),
+  ]);
+  return child;
+}
+
 test('SIGHUP lets the access log begin a new file; without such a log it stops the server in order', async () => {
-  const repository = resolve(import.meta.dirname, '../..');
-  const serve = async (...more: string[]): Promise<ChildProcess> => {
-    const ports = ['--api-port', '0', '--gateway-port', '0', '--driver', 'fake', '--build-isolation', 'host'];
-    const args = [join(repository, 'cli/waterbear.ts'), 'serve', '--data', join(directory, 'data'), ...ports, ...more];
-    child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
-    await Promise.race([
-      once(child, 'message'),
-      once(child, 'exit').then(([code]) => Promise.reject(new Error(`the server ended with ${code}`))),
-    ]);
-    return child;
-  };
-  const first = await serve('--access-log', accessLog);
+  const first = await serve({}, '--access-log', accessLog);
   await poll('the access log', () => exists(accessLog));
   await rename(accessLog, `${accessLog}.1`);
   first.kill('SIGHUP');
   await poll('a new access log', () => exists(accessLog));
   first.kill('SIGTERM');
   expect(await once(first, 'exit')).toEqual([0, null]);
-  const second = await serve();
-  second.kill('SIGHUP');
-  expect(await once(second, 'exit')).toEqual([0, null]);
+  const second = await serve({});
+  // As a shell does whose terminal is closed: more than once.
+  const again = setInterval(() => second.kill('SIGHUP'), 5);
+  expect(await once(second, 'exit').finally(() => clearInterval(again))).toEqual([0, null]);
+});
+
+test('a server whose log cannot be written serves, and stops in order', async () => {
+  const full = await open('/dev/full', 'w');
+  try {
+    const server = await serve({ errors: full.fd }, '--log', 'info');
+    server.kill('SIGTERM');
+    expect(await once(server, 'exit')).toEqual([0, null]);
+  } finally {
+    await full.close();
+  }
 });

@@ -1,4 +1,7 @@
 // The way down and up again, on the fake driver: what is under way is answered, what comes too late is told when to ask again, what runs may run on.
+import { mkdtemp, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { startTestServer, type TestServer } from '../support/server.ts';
 import { zipOf } from '../support/zip.ts';
@@ -35,6 +38,27 @@ test('a request under way is answered before its MicroVM sleeps; one that would 
   const { endpoint = '', state } = await it.lambda.getMicrovm({ microvmIdentifier: busy.id });
   expect(state).toBe('SUSPENDED');
   expect((await it.get(endpoint, busy.token)).body.trim()).toBe('2');
+});
+
+test('a start that comes to the data directory by another name takes over what runs', async () => {
+  const place = await mkdtemp(join(tmpdir(), 'waterbear-named-'));
+  try {
+    const options = { dataDirectory: join(place, 'data'), keepVms: true };
+    const first = await start(options);
+    const { imageArn } = await first.build('app', zip);
+    const vm = await first.run(imageArn);
+    expect((await first.get(vm.endpoint, vm.token)).body.trim()).toBe('1');
+    await first.server.close();
+    await symlink(options.dataDirectory, join(place, 'alias'));
+    const second = await start({ ...options, dataDirectory: join(place, 'alias'), existing: true });
+    const { endpoint = '', state } = await second.lambda.getMicrovm({ microvmIdentifier: vm.id });
+    expect(state).toBe('RUNNING');
+    expect((await second.get(endpoint, vm.token)).body.trim()).toBe('2');
+    await second.lambda.terminateMicrovm({ microvmIdentifier: vm.id });
+    await second.until(vm.id, 'TERMINATED');
+  } finally {
+    await rm(place, { recursive: true, force: true });
+  }
 });
 
 test('with keepVms a MicroVM runs on over a restart, and what slept sleeps', async () => {

@@ -23,6 +23,7 @@ export async function survey(app: AppContext): Promise<Survey> {
   const orphans = [
     ...things.flatMap((thing) => judge(thing, books) ?? []),
     ...recordsWithoutMicrovm(app, books, onHost),
+    ...recordsWithoutFiles(app, books, new Set(ids)),
     ...versionsWithoutFiles(app, books, things),
   ];
   return { things, books, orphans: orphans.sort((a, b) => b.bytes - a.bytes || a.id.localeCompare(b.id)) };
@@ -40,6 +41,21 @@ function recordsWithoutMicrovm(app: AppContext, { live }: Books, before: Readonl
     const ageMs = Math.max(0, nowMs - changedAtMs(row));
     return ageMs < graceMs ? [] : [recordOrphan(row, ageMs)];
   });
+}
+
+/** A host that holds one asleep from what it remembers may have lost the directory: then nothing can wake it. */
+function recordsWithoutFiles(app: AppContext, { live }: Books, present: ReadonlySet<string>): Orphan[] {
+  return [...live.values()].flatMap((row) => {
+    const ageMs = Math.max(0, app.clock.steady() - changedAtMs(row));
+    return present.has(row.microvmId) || ageMs < graceMs || !sleepsAtRest(app, row) ? [] : [recordOrphan(row, ageMs)];
+  });
+}
+
+/** Nothing is under way with it, nor has been since this row was read. */
+export function sleepsAtRest({ index, node }: AppContext, row: MicrovmRow): boolean {
+  const vm = index.get(row.microvmId);
+  if (!vm || vm.worker || vm.isRecovering || row.state !== 'SUSPENDED' || row.wish !== 'SUSPENDED') return false;
+  return vm.row.generation === row.generation && node.find(row.microvmId)?.state === 'asleep';
 }
 
 const changedAtMs = ({ startedAtMs, launchedAtMs, suspendedAtMs }: MicrovmRow): number =>

@@ -29,12 +29,19 @@ export async function oldVersions(app: AppContext, found: Survey): Promise<Plann
   return pieces;
 }
 
-function pieceOf(app: AppContext, { books, things }: Survey, image: ImageRow, { version }: ImageVersionRow): Planned {
+function pieceOf(
+  app: AppContext,
+  { books, things, orphans }: Survey,
+  image: ImageRow,
+  { version }: ImageVersionRow,
+): Planned {
   const { imageArn, account } = image;
   const builds = [...books.builds.values()].filter((build) => build.imageArn === imageArn && build.version === version);
   const ids = new Set(builds.map(({ buildId }) => buildId));
   const bytes = things
     .filter(({ kind, buildId = '' }) => kind === 'image' && ids.has(buildId))
+    // As an orphan it is counted already.
+    .filter(({ id }) => !orphans.some((orphan) => orphan.id === id))
     .reduce((sum, thing) => sum + thing.bytes, 0);
   const { keepVersions } = app.settings.lifecycle;
   return {

@@ -5,8 +5,8 @@ import { changeImageVersion } from '../../store/image-versions.ts';
 import { refreshLatestVersions } from '../../store/images.ts';
 import { inTransaction } from '../../store/open-store.ts';
 import type { AppContext } from '../context.ts';
-import { hearEnd } from '../end-microvm.ts';
-import { survey } from './find-orphans.ts';
+import { hearEnd, requestEnd } from '../end-microvm.ts';
+import { sleepsAtRest, survey } from './find-orphans.ts';
 import type { Orphan } from './orphan.ts';
 
 export type ReapOrder = { ids: readonly string[] } | { all: true };
@@ -61,8 +61,12 @@ async function settleRecord(app: AppContext, orphan: Orphan): Promise<Discarded>
 async function endRecord(app: AppContext, { microvmId = '' }: Orphan): Promise<string | undefined> {
   const vm = app.index.get(microvmId);
   if (!vm) return 'It has ended already.';
-  if (app.node.list().some((one) => one.microvmId === microvmId)) return 'Its host has it again.';
   const what = 'Its host does not have it any more; its record was cleaned up on request.';
+  if (sleepsAtRest(app, vm.row)) {
+    await requestEnd(app, vm, what);
+    return undefined;
+  }
+  if (app.node.list().some((one) => one.microvmId === microvmId)) return 'Its host has it again.';
   await hearEnd(app, vm, { cause: 'host_restarted', what });
   return undefined;
 }

@@ -6,10 +6,11 @@ import { durationText } from './duration-text.ts';
 import type { Survey } from './find-orphans.ts';
 import type { Planned } from './piece.ts';
 
-export function suspendedForLong(app: AppContext, { things }: Survey): Planned[] {
+export function suspendedForLong(app: AppContext, { things, orphans }: Survey): Planned[] {
   const { keepSuspendedMs } = app.settings.lifecycle;
   if (keepSuspendedMs === undefined) return [];
   const nowMs = app.clock.steady();
+  const apart = new Set(orphans.map(({ id }) => id));
   const isOver = (vm: LiveMicrovm): boolean => nowMs - (asleepSinceMs(app, vm) ?? nowMs) >= keepSuspendedMs;
   const stateReason = `Suspended for longer than ${durationText(keepSuspendedMs)} (--keep-suspended).`;
   return app.index
@@ -17,7 +18,8 @@ export function suspendedForLong(app: AppContext, { things }: Survey): Planned[]
     .filter(isOver)
     .map((vm): Planned => {
       const { microvmId } = vm.row;
-      const own = things.filter((thing) => thing.microvmId === microvmId);
+      // What of it is an orphan by itself is counted as such.
+      const own = things.filter((thing) => thing.microvmId === microvmId && !apart.has(thing.id));
       return {
         policy: 'keep-suspended',
         id: `microvm:${microvmId}`,

@@ -1,9 +1,9 @@
 // What builds make: images, logs, caches; and what they leave when they are cut off.
 import type { HostThing } from '../../contract/inventory.ts';
-import { removedSuffix } from '../cleaning.ts';
+import { isBuildId, isBuildWork, isId, isRemoved } from '../names.ts';
 import { readRecord } from '../vm-record.ts';
 import { namesIn, thingsIn } from './measure.ts';
-import { inUse, isAside, isId } from './microvm-things.ts';
+import { inUse } from './microvm-things.ts';
 import type { InventorySources } from './sources.ts';
 
 const build = 'its build is under way';
@@ -13,16 +13,16 @@ export async function buildThings(sources: InventorySources): Promise<HostThing[
   const builds = sources.builds();
   const users = await usersOfImages(sources);
   const images = await thingsIn(sources, layout.images, (name) => {
-    const [buildId = '', ending] = name.split('.');
-    if (!isId(buildId)) return undefined;
+    const [buildId = ''] = name.split('.');
     const use = builds.has(buildId) ? build : undefined;
-    if (name.endsWith(removedSuffix)) return { kind: 'aside', buildId, name: `images/${name}` };
-    if (ending !== undefined) return isWork(name) ? { kind: 'build-work', buildId, ...inUse(use) } : undefined;
+    if (isRemoved(name)) return { kind: 'aside', buildId, name: `images/${name}` };
+    if (isBuildWork(name)) return { kind: 'build-work', buildId, ...inUse(use) };
+    if (!isId(name)) return undefined;
     return { kind: 'image', buildId, ...inUse(usedBy(users.get(buildId)) ?? use) };
   });
   const ofBuild = (kind: 'build-log' | 'archive', name: string, ending: string) => {
     const buildId = name.endsWith(ending) ? name.slice(0, -ending.length) : '';
-    return isId(buildId)
+    return isBuildId(buildId)
       ? { kind, buildId, name: buildId, ...inUse(builds.has(buildId) ? build : undefined) }
       : undefined;
   };
@@ -37,8 +37,6 @@ export async function buildThings(sources: InventorySources): Promise<HostThing[
     ...(await loadedImages(sources)),
   ];
 }
-
-const isWork = (name: string): boolean => name.endsWith('.new') || name.endsWith('.work');
 
 const usedBy = (count = 0): string | undefined =>
   count === 0 ? undefined : `${count} MicroVM${count === 1 ? '' : 's'} of this host need${count === 1 ? 's' : ''} it`;
@@ -66,7 +64,7 @@ async function loadedImages({ driver, layout }: InventorySources): Promise<HostT
 /** Files of ours in the data directory's own level and among the keys that were being replaced. */
 export async function asideThings(sources: InventorySources): Promise<HostThing[]> {
   const { data } = sources.layout;
-  const isOurs = (name: string): boolean => isAside(name) && /\.[0-9a-f]{8}\.new$/.test(name);
+  const isOurs = (name: string): boolean => /\.[0-9a-f]{8}\.new$/.test(name);
   const among = (directory: string, prefix: string): Promise<HostThing[]> =>
     thingsIn(sources, directory, (name) => (isOurs(name) ? { kind: 'aside', name: `${prefix}${name}` } : undefined));
   return [...(await among(data, '')), ...(await among(`${data}/keys`, 'keys/'))];

@@ -1,9 +1,11 @@
 // Everything on this host that is ours, and what uses it: from its files, its network and its processes, not from memory alone.
 import { basename, join } from 'node:path';
 import { graceMs, type HostThing } from '../../contract/inventory.ts';
+import type { SweptVm } from '../../vmm/driver.ts';
+import { isId } from '../names.ts';
 import { asideThings, buildThings } from './build-things.ts';
 import { thingAt, thingsIn } from './measure.ts';
-import { inUse, isId, microvmThings } from './microvm-things.ts';
+import { inUse, microvmThings } from './microvm-things.ts';
 import { type InventorySources, runsInUse } from './sources.ts';
 
 export async function takeInventory(sources: InventorySources): Promise<HostThing[]> {
@@ -26,11 +28,14 @@ function slotThings({ slots, fileTime }: InventorySources): HostThing[] {
   });
 }
 
+const isOwn = ({ runDirectory }: SweptVm): boolean => isId(basename(runDirectory));
+
 /** Beside those that belong to something: what the driver's own sweep would end, and directories in which nothing was started yet. */
 async function vmmThings(sources: InventorySources): Promise<HostThing[]> {
   const { driver, layout } = sources;
   const runs = runsInUse(sources);
-  const swept = await driver.sweep(layout.run, runs, { dryRun: true });
+  // What leads elsewhere is none of ours, whoever says so.
+  const swept = (await driver.sweep(layout.run, runs, { dryRun: true })).filter(isOwn);
   const left = new Set(swept.map(({ runDirectory }) => basename(runDirectory)));
   const directories = await thingsIn(sources, layout.run, (name) => {
     if (name === basename(layout.journal) || left.has(name) || !isId(name)) return undefined;

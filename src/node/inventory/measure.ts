@@ -15,7 +15,7 @@ export async function thingAt(
 ): Promise<HostThing | undefined> {
   const found = await lstat(path).catch(() => undefined);
   if (!found) return undefined;
-  const bytes = found.isDirectory() ? await diskUsage(path) : found.blocks * 512;
+  const bytes = await diskUsage(path);
   // A clock that was set back makes nothing older; a rename is a change, too.
   const ageMs = Math.max(0, Math.round(fileTime() - Math.max(found.mtimeMs, found.ctimeMs)));
   return { kind, id: `${kind}:${name}`, where: path, bytes, ageMs, ...more };

@@ -1,9 +1,9 @@
 // Directories of MicroVMs, and what is in those of them that the host holds: snapshots, layers, and what was being written.
 import { join } from 'node:path';
 import type { HostThing } from '../../contract/inventory.ts';
-import { layersOf } from '../../vmm/snapshot-layers.ts';
-import { removedSuffix } from '../cleaning.ts';
+import { isLayerName, layersOf } from '../../vmm/snapshot-layers.ts';
 import { vmPaths } from '../layout.ts';
+import { isId, isRemoved, isUnfinished } from '../names.ts';
 import { newestGeneration } from '../vm-record.ts';
 import { namesIn, thingAt, thingsIn } from './measure.ts';
 import type { InventorySources } from './sources.ts';
@@ -13,15 +13,11 @@ export async function microvmThings(sources: InventorySources): Promise<HostThin
   const things: HostThing[] = [];
   for (const name of await namesIn(layout.vms)) {
     const path = join(layout.vms, name);
-    if (isAside(name)) things.push(...present(await thingAt(sources, 'aside', `vms/${name}`, path)));
+    if (isRemoved(name)) things.push(...present(await thingAt(sources, 'aside', `vms/${name}`, path)));
     else if (isId(name)) things.push(...(await oneMicrovm(sources, name)));
   }
   return things;
 }
-
-/** What we name so is on its way to its place, or out of it; other programs' names (`lost+found`) are none of ours. */
-export const isAside = (name: string): boolean => name.endsWith('.new') || name.endsWith(removedSuffix);
-export const isId = (name: string): boolean => /^[\w-]{1,256}$/.test(name);
 
 async function oneMicrovm(sources: InventorySources, microvmId: string): Promise<HostThing[]> {
   const { directory } = vmPaths(sources.layout, microvmId);
@@ -48,11 +44,12 @@ export async function partsOf(sources: InventorySources, microvmId: string, atRe
   const snapshots = await thingsIn(sources, directory, (name) => {
     const generation = Number(/^sleep-(\d{1,9})$/.exec(name)?.[1] ?? -1);
     const common = { microvmId, name: `${microvmId}/${name}` };
-    if (isAside(name)) return { kind: 'aside', ...common, ...inUse(changing) };
+    if (isUnfinished(name)) return { kind: 'aside', ...common, ...inUse(changing) };
     if (generation < 0) return undefined;
     return { kind: 'snapshot', ...common, ...inUse(generation === newest ? 'its MicroVM wakes from it' : changing) };
   });
   const layers = await thingsIn(sources, disks, (name) => {
+    if (!isLayerName(name)) return undefined;
     const use = !named || named.has(name) ? 'the newest snapshot needs it' : changing;
     return { kind: 'disk-layer', microvmId, name: `${microvmId}/${name}`, ...inUse(use) };
   });

@@ -2,7 +2,7 @@
 // the host's next boot. https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
 import { readFileSync } from 'node:fs';
 import { readdir, readFile, readlink } from 'node:fs/promises';
-import { basename, dirname } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import { pause } from '../../lib/deadline.ts';
 
 export interface ProcessIdentity {
@@ -58,14 +58,19 @@ export async function untilGone(identity: ProcessIdentity): Promise<void> {
   for (let waitMs = 5; lives(identity); waitMs = Math.min(waitMs * 1.2, slowestPollMs)) await pause(waitMs);
 }
 
+const launcherRoot = /^root=(\/.+)$/;
+const monitorIn = /^socket,id=qmp,path=(\/[^,]+)\/[^/,]+,/;
+
 /** The run directory of a VMM, or of the launcher that is about to become one, by its executable and its arguments. Of any other process: undefined. */
 export function runDirectoryIn(executable: string, words: readonly string[]): string | undefined {
   // A program that was replaced by a newer one shows as deleted.
   const program = basename(executable.replace(/ \(deleted\)$/, ''));
-  if (program === 'launch') return words.find((word) => word.startsWith('root=/'))?.slice('root='.length);
-  if (!program.startsWith('qemu-system-')) return undefined;
-  const monitor = words.map((word) => /^socket,id=qmp,path=(\/[^,]+)\/[^/,]+,/.exec(word)?.[1]);
-  return monitor.find((path) => path !== undefined);
+  const isVmm = program.startsWith('qemu-system-');
+  if (!isVmm && program !== 'launch') return undefined;
+  const place = isVmm ? monitorIn : launcherRoot;
+  const path = words.map((word) => place.exec(word)?.[1]).find((found) => found !== undefined);
+  // Any user can start a program that says what it likes: with `..` in it the path would lead elsewhere.
+  return path !== undefined && resolve(path) === path ? path : undefined;
 }
 
 /** Undefined when the process is gone or no VMM of ours. */

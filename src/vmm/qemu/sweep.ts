@@ -1,6 +1,6 @@
 // Ends what earlier servers left: VMMs and launchers by executable and command line, whatever else lives in our cgroups, run directories, groups.
 import { readdir } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { CgroupTree } from '../cgroup/cgroup-tree.ts';
 import type { SweptVm } from '../driver.ts';
 import { end, markedProcesses, untilGone } from './process-identity.ts';
@@ -49,6 +49,7 @@ async function runDirectories(runRoot: string): Promise<string[]> {
   const found = new Set<string>();
   for (const { name } of entries.filter((entry) => entry.isDirectory())) {
     const own = basename(name, asideSuffix);
+    if (dirname(join(runRoot, own)) !== runRoot) continue;
     if (own !== name || (await isRunDirectory(join(runRoot, name)))) found.add(join(runRoot, own));
   }
   return [...found];
