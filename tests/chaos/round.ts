@@ -135,13 +135,13 @@ async function strike(tools: RoundTools, round: Round): Promise<Strike> {
 /** Kills the VMM of the place that the plan names, or of the next one that has any. Undefined when none has. */
 function killVmm(world: World, round: Round, blow: Pick<Blow, 'policy' | 'with'>) {
   const places = world.places.map((_, i) => (round.victimPlace + i) % world.places.length);
-  const found = places.flatMap((place) => vmmOf(world, world.entry(place)).map((pid) => ({ place, pid })))[0];
+  const vmms = places.flatMap((place) => vmmOf(world, world.entry(place)).map((pid) => ({ place, pid })));
+  const killedMs = hostMs();
+  const found = vmms.find(({ pid }) => killIfThere(pid));
   if (!found) return undefined;
   const { place, pid } = found;
   const entry = world.entry(place);
   const wasRunning = is(entry, 'RUNNING');
-  const killedMs = hostMs();
-  process.kill(pid, 'SIGKILL');
   const requests = blow.with === 'VMM' && round.busy.includes(place);
   struck(entry, { ...blow, act: actOn(world, entry), requests });
   return { place, pid, entry, wasRunning, killedMs };
@@ -164,6 +164,16 @@ async function strikeVmm({ world, host, lostVms }: RoundTools, round: Round): Pr
     world.findings.add('broken', `the death of the VMM of ${entry.id} was noticed after ${Math.round(noticedMs)} ms`);
   }
   return { victim, serverDied: false, noticedMs };
+}
+
+/** False for one that has ended since it was looked for. */
+function killIfThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    return false;
+  }
 }
 
 /** What happens to it. */

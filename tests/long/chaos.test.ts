@@ -10,7 +10,8 @@ const base: ChaosOptions = {
 const cases: Record<string, Partial<ChaosOptions>> = {
   'VMMs die and their MicroVMs end': { target: 'vmm', kills: 10 },
   'VMMs die and their MicroVMs go back to their last sleep': { target: 'vmm', kills: 10, lostVms: 'restore' },
-  'server and VMMs die in turns': { target: 'both' },
+  'server, VMMs or both die': { target: 'both' },
+  'server, VMMs or both die, and what ran goes back to its last sleep': { target: 'both', lostVms: 'restore' },
   'only the data directory is left': { fault: 'reboot' },
   'only the data directory is left, and what ran goes back to its last sleep': { fault: 'reboot', lostVms: 'restore' },
   'the disk is full': { fault: 'disk-full' },
