@@ -1,6 +1,6 @@
 // The composition root: settings → host, store, use cases → servers. Nothing else constructs these.
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, realpath } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { sigv4Authenticate } from './api/authenticate.ts';
@@ -63,7 +63,10 @@ export async function startServer(
 ): Promise<RunningServer> {
   const stack = new AsyncDisposableStack();
   try {
-    return await start(settings, log, clock, stack);
+    await makeDirectory(settings.dataDirectory);
+    // The host names journal, VMMs and network after it: by way of a link, the next server would not find those of the last one, and both VMMs would run.
+    const dataDirectory = await realpath(settings.dataDirectory);
+    return await start({ ...settings, dataDirectory }, log, clock, stack);
   } catch (error) {
     await stack.disposeAsync();
     throw error;
@@ -78,7 +81,7 @@ async function start(
 ): Promise<RunningServer> {
   const { dataDirectory: data, region } = settings;
   const at = (...names: string[]): string => join(data, ...names);
-  for (const directory of [data, at('keys')]) await makeDirectory(directory);
+  await makeDirectory(at('keys'));
   stack.use(lockDirectory(data));
   // What a start writes has room, and what is half-made goes.
   for (const leftover of [at('disk-reserve'), at('archives')]) await remove(leftover);
