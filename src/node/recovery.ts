@@ -89,16 +89,36 @@ export class Recovery {
     const { slots, cleaning, layout } = this.#tools;
     if (slots) void cleaning.attempt('Network slots of an earlier server', () => slots.sweep());
     for (const { microvmId } of candidates) this.#keep.add(vmPaths(layout, microvmId).run);
-    const swept = this.#sweep(onSwept);
-    swept.then(onSwept, onSwept);
     const stop = (error: unknown): void => this.#stop(error);
-    swept.then(() => forEachOf(parallel, others, (found) => this.#settle(found, whyGone(found)))).catch(stop);
+    const swept = this.#sweep(() => {
+      onSwept();
+      this.#settleGone(others).catch(stop);
+    });
+    swept.then(onSwept, onSwept);
+    swept.then(() => this.#settleAll(others.splice(0))).catch(stop);
     // Nothing runs without having been in the journal before: these need not wait for anything.
     const resting = directories.filter((microvmId) => !journal.includes(microvmId));
     forEachOf(parallel, resting, async (microvmId) =>
       this.#settle(await findMicrovm(this.#tools, microvmId), undefined),
     ).catch(stop);
     await forEachOf(parallel, candidates, (candidate) => this.#takeOver(candidate));
+  }
+
+  /** A VMM that cannot be ended keeps its own MicroVM waiting, and no other: takes those out of `others` of which nothing runs. */
+  async #settleGone(others: Found[]): Promise<void> {
+    const { driver, layout } = this.#tools;
+    const left = new Set((await driver.sweep(layout.run, this.#keep, { dryRun: true })).map((one) => one.runDirectory));
+    const [still, gone] = [others.filter(isLeft), others.filter((found) => !isLeft(found))];
+    others.splice(0, others.length, ...still);
+    await this.#settleAll(gone);
+
+    function isLeft({ microvmId }: Found): boolean {
+      return left.has(vmPaths(layout, microvmId).run);
+    }
+  }
+
+  #settleAll(founds: readonly Found[]): Promise<void> {
+    return forEachOf(parallel, founds, (found) => this.#settle(found, whyGone(found)));
   }
 
   /** With its slot, which is not swept then. */

@@ -1,4 +1,6 @@
 // A host whose server was killed: its builds, its slots, its other MicroVMs, the order of orders, and a server that leaves on purpose.
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { Fault } from '../../src/lib/errors.ts';
 import type { Slot, SlotPool } from '../../src/net/slot.ts';
@@ -44,6 +46,22 @@ test('others launch, wake and end while one is recovering; what is asked of that
   open();
   await asked;
   expect(stateOf(host)).toBe('asleep');
+});
+
+test('a VMM that cannot be ended keeps its own MicroVM waiting, and no other', async () => {
+  const host = await hostWith();
+  for (const name of ['a', 'b']) {
+    await host.launch(name);
+    await writeFile(join(host.directory, 'run', 'journal', `microvm-${name}.json`), '{');
+  }
+  host.undying = id;
+  await host.crash();
+  expect(await host.node.settled('microvm-b')).toMatch(/could not be read/);
+  expect(stateOf(host)).toBe('recovering');
+  host.undying = undefined;
+  await host.clock.advance(1000);
+  expect(await host.node.settled(id)).toMatch(/could not be read/);
+  await expectClean(host, undefined);
 });
 
 test('an order that is older than one before is refused, over sleeps and crashes', async () => {
