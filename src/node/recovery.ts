@@ -6,11 +6,10 @@
 // A crash during recovery only means that it is done again. All of this is done in the background, and for many at a time.
 import { join } from 'node:path';
 import { readImageRecord } from '../build/image-record.ts';
-import { pause } from '../lib/deadline.ts';
 import { describe, Fault } from '../lib/errors.ts';
 import { forEachOf } from '../lib/parallel.ts';
 import type { Slot } from '../net/slot.ts';
-import type { Machine } from '../vmm/driver.ts';
+import { adoptVm, Lost } from './adopt-vm.ts';
 import { clearAsides } from './asides.ts';
 import { type Found, findMicrovm, whyGone } from './found.ts';
 import { unknownImage } from './image-facts.ts';
@@ -22,10 +21,6 @@ import { removeOlderSnapshots, type VmRecord } from './vm-record.ts';
 
 /** How many MicroVMs are looked at, or taken over, at a time. */
 const parallel = 8;
-
-/** To take over a VM that lives. */
-const attempts = 3;
-const attemptPauseMs = 1000;
 
 /** By name: which MicroVMs there is something of. */
 export interface Traces {
@@ -144,10 +139,13 @@ export class Recovery {
 
   async #takeOver({ slot, ...found }: Candidate): Promise<void> {
     const { record, entry, newest, microvmId } = found;
-    const machine = await this.#adopt(record, newest, slot);
-    if (typeof machine === 'string') {
-      await slot?.release().catch(() => {});
-      return this.#settle(found, machine);
+    const machine = await adoptVm(this.#tools, record, newest, slot);
+    if (machine instanceof Lost) {
+      // What does not end keeps only those waiting who ask for this MicroVM, and no server from stopping.
+      const gone = machine.lives ? this.#end(microvmId) : Promise.resolve();
+      const settled = gone.then(() => slot?.release().catch(() => {})).then(() => this.#settle(found, machine.why));
+      settled.catch((error: unknown) => this.#stop(error));
+      return;
     }
     const resident = await this.#resident(record, newest);
     resident.adopt({ machine, slot }, entry.orderGeneration);
@@ -155,30 +153,10 @@ export class Recovery {
     this.#done(microvmId, undefined);
   }
 
-  /** Resolves with why not when nothing of it runs any more. */
-  async #adopt({ microvmId, buildId }: VmRecord, newest: number, slot: Slot | undefined): Promise<Machine | string> {
-    const { driver, layout, closing: signal, log } = this.#tools;
-    const paths = vmPaths(layout, microvmId);
-    const snapshot = newest > 0 ? { snapshot: paths.snapshot(newest) } : {};
-    const where = { runDirectory: paths.run, image: join(layout.images, buildId), disks: paths.disks, ...snapshot };
-    const order = { ...where, ...(slot ? { wire: slot } : {}), signal };
-    const ended = 'Its virtual machine monitor ended while the server was not running.';
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return (await driver.adopt(order)) ?? ended;
-      } catch (error) {
-        // It lives, and what was in the way may pass.
-        const why = describe(error);
-        log.error('microvm_not_adopted', { microvmId, attempt, why });
-        if (attempt < attempts) {
-          await pause(attempt * attemptPauseMs, signal);
-          continue;
-        }
-        this.#keep.delete(paths.run);
-        await this.#sweep();
-        return `The server that was started again could not take it over: ${why}`;
-      }
-    }
+  /** Resolves when nothing of it runs any more. */
+  #end(microvmId: string): Promise<void> {
+    this.#keep.delete(vmPaths(this.#tools.layout, microvmId).run);
+    return this.#sweep();
   }
 
   /** Nothing of it runs. `lost`: why that is so although it ran or was about to. */

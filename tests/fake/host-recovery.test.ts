@@ -1,13 +1,16 @@
 // A host whose server was killed: its builds, its slots, its other MicroVMs, the order of orders, and a server that leaves on purpose.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { Fault } from '../../src/lib/errors.ts';
 import type { Slot, SlotPool } from '../../src/net/slot.ts';
 import { closeHosts, hostWith } from './node-rig.ts';
 import { count, crashed, expectClean, files, id, never, stateOf } from './recovery-rig.ts';
 
-afterEach(closeHosts);
+afterEach(async () => {
+  vi.useRealTimers();
+  await closeHosts();
+});
 
 test('a build that a crash cut off, before or after its image was whole, is built again', async () => {
   const host = await hostWith();
@@ -62,6 +65,21 @@ test('a VMM that cannot be ended keeps its own MicroVM waiting, and no other', a
   await host.clock.advance(1000);
   expect(await host.node.settled(id)).toMatch(/could not be read/);
   await expectClean(host, undefined);
+});
+
+test('a VMM that can be neither taken over nor ended keeps no server from stopping', async () => {
+  const host = await hostWith();
+  await host.launch('a');
+  host.undying = id;
+  host.holdAdoption = Promise.reject(new Fault('vmm_failed', { what: 'does not answer' }));
+  host.holdAdoption.catch(() => {});
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'], shouldAdvanceTime: true, advanceTimeDelta: 500 });
+  await host.crash();
+  await vi.waitFor(() => expect(host.logged).toContain('not_cleaned'), { timeout: 10_000 });
+  await host.node.close();
+  host.undying = undefined;
+  host.holdAdoption = undefined;
+  expect(host.node.leftovers()).toEqual([]);
 });
 
 test('an order that is older than one before is refused, over sleeps and crashes', async () => {
