@@ -49,8 +49,10 @@ export class CrashImages<L> {
     this.#stop = await watchSteps((step) => this.#onStep(step));
   }
 
+  /** Idempotent. */
   stop(): void {
     this.#stop();
+    this.#stop = () => {};
   }
 
   #onStep(step: Step): void {

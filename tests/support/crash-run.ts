@@ -18,8 +18,11 @@ export interface CrashRun {
   wrong: string[];
 }
 
-/** `wanted`: which steps' copies are judged, counted from 0. */
-export async function crashAt(wanted: (n: number) => boolean): Promise<CrashRun> {
+/** Of these crashes, and of these steps of the next server's start, one in so many is a second crash. */
+const [secondIn, secondStepIn] = [20, 5];
+
+/** `wanted`: which steps' copies are judged, counted from 0. `twice`: some starts after a crash are cut off too. */
+export async function crashAt(wanted: (n: number) => boolean, twice = false): Promise<CrashRun> {
   const root = await mkdtemp(join(tmpdir(), 'waterbear-steps-'));
   const data = join(root, 'data');
   try {
@@ -40,12 +43,25 @@ export async function crashAt(wanted: (n: number) => boolean): Promise<CrashRun>
       await server.close();
     }
     const wrong: string[] = [];
-    for (const [i, image] of copies.images.entries()) {
-      const verdict = await judgeCrash(image, { data, lostVms: i % 2 === 0 ? 'end' : 'restore', before });
+    const queue = [...copies.images];
+    const first = queue.length;
+    let judged = 0;
+    for (let image = queue.shift(); image; image = queue.shift()) {
+      const acknowledged = image.acknowledged;
+      const into = `${image.directory}.again`;
+      const isSecond = (n: number): boolean => n % secondStepIn === 0;
+      const again =
+        twice && judged < first && judged % secondIn === 0
+          ? new CrashImages({ data, into, acknowledged: () => acknowledged, wanted: isSecond })
+          : undefined;
+      const lostVms = judged % 2 === 0 ? 'end' : 'restore';
+      const verdict = await judgeCrash(image, { data, lostVms, before, ...(again ? { again } : {}) });
       if (verdict !== undefined) wrong.push(verdict);
-      await rm(image.directory, { recursive: true, force: true });
+      queue.push(...(again?.images ?? []));
+      for (const path of [image.directory, `${image.directory}.run`]) await rm(path, { recursive: true, force: true });
+      judged += 1;
     }
-    return { steps: copies.steps, judged: copies.images.length, wrong };
+    return { steps: copies.steps, judged, wrong };
   } finally {
     await rm(root, { recursive: true, force: true });
     await rm(runOf(data), { recursive: true, force: true });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import { readRows } from '../chaos/database.ts';
 import { judgeUsage } from '../chaos/usage.ts';
-import { type CrashImage, putBack, runOf } from './crash-images.ts';
+import { type CrashImage, type CrashImages, putBack, runOf } from './crash-images.ts';
 import {
   askToRun,
   bucket,
@@ -25,12 +25,15 @@ export interface Judging {
   lostVms: 'end' | 'restore';
   /** Of a server that has nothing. */
   before: readonly string[];
+  /** Makes copies of it while it takes up what the crash left, until it is asked for something that changes what is promised. */
+  again?: CrashImages<Promises>;
 }
 
 /** Starts a server on what the crash left. Resolves with what is wrong with it; undefined: nothing. */
 export async function judgeCrash(image: CrashImage<Promises>, judging: Judging): Promise<string | undefined> {
-  const { data, lostVms, before } = judging;
+  const { data, lostVms, before, again } = judging;
   putBack(image, data);
+  await again?.watch();
   try {
     const server = await startTestServer({ driver: 'fake', dataDirectory: data, existing: true, lostVms });
     try {
@@ -47,6 +50,8 @@ export async function judgeCrash(image: CrashImage<Promises>, judging: Judging):
     return undefined;
   } catch (error) {
     return `before step ${image.n}, ${image.step} (--lost-vms ${lostVms}): ${error instanceof Error ? error.message : error}`;
+  } finally {
+    again?.stop();
   }
 }
 
@@ -59,6 +64,7 @@ async function judge(server: TestServer, promises: Promises, judging: Judging): 
   );
   expect(promises.object, 'the object').toContain(text);
   const imageArn = await judgeBuilds(server, promises);
+  judging.again?.stop();
   const sleeps = new Map<string, number>();
   const ids: string[] = [];
   for (const [name, vm] of Object.entries(promises.vms)) {
