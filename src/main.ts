@@ -69,7 +69,10 @@ export async function startServer(
 ): Promise<RunningServer> {
   const stack = new AsyncDisposableStack();
   try {
-    return await start(settings, log, clock, stack);
+    await makeDirectory(settings.dataDirectory);
+    // The host names journal, VMMs and network after it: by way of a link, the next server would not find those of the last one, and both VMMs would run.
+    const dataDirectory = await realpath(settings.dataDirectory);
+    return await start({ ...settings, dataDirectory }, log, clock, stack);
   } catch (error) {
     await stack.disposeAsync();
     throw error;
@@ -77,14 +80,11 @@ export async function startServer(
 }
 
 async function start(
-  asked: ServerSettings,
+  settings: ServerSettings,
   log: Log,
   clock: Clock,
   stack: AsyncDisposableStack,
 ): Promise<RunningServer> {
-  await makeDirectory(asked.dataDirectory);
-  // VMs that run on are found by this name: by whatever links a start comes to the directory, it is the same.
-  const settings = { ...asked, dataDirectory: await realpath(asked.dataDirectory) };
   const { dataDirectory: data, region } = settings;
   const at = (...names: string[]): string => join(data, ...names);
   await refuseCopies(data);

@@ -6,11 +6,10 @@
 // A crash during recovery only means that it is done again. All of this is done in the background, and for many at a time.
 import { join } from 'node:path';
 import { readImageRecord } from '../build/image-record.ts';
-import { pause } from '../lib/deadline.ts';
 import { describe, Fault } from '../lib/errors.ts';
 import { forEachOf } from '../lib/parallel.ts';
 import type { Slot } from '../net/slot.ts';
-import type { Machine } from '../vmm/driver.ts';
+import { adoptVm, Lost } from './adopt-vm.ts';
 import { clearAsides } from './asides.ts';
 import { type Found, findMicrovm, whyGone } from './found.ts';
 import { unknownImage } from './image-facts.ts';
@@ -22,10 +21,6 @@ import { removeOlderSnapshots, type VmRecord } from './vm-record.ts';
 
 /** How many MicroVMs are looked at, or taken over, at a time. */
 const parallel = 8;
-
-/** To take over a VM that lives. */
-const attempts = 3;
-const attemptPauseMs = 1000;
 
 /** By name: which MicroVMs there is something of. */
 export interface Traces {
@@ -89,16 +84,36 @@ export class Recovery {
     const { slots, cleaning, layout } = this.#tools;
     if (slots) void cleaning.attempt('Network slots of an earlier server', () => slots.sweep());
     for (const { microvmId } of candidates) this.#keep.add(vmPaths(layout, microvmId).run);
-    const swept = this.#sweep(onSwept);
-    swept.then(onSwept, onSwept);
     const stop = (error: unknown): void => this.#stop(error);
-    swept.then(() => forEachOf(parallel, others, (found) => this.#settle(found, whyGone(found)))).catch(stop);
+    const swept = this.#sweep(() => {
+      onSwept();
+      this.#settleGone(others).catch(stop);
+    });
+    swept.then(onSwept, onSwept);
+    swept.then(() => this.#settleAll(others.splice(0))).catch(stop);
     // Nothing runs without having been in the journal before: these need not wait for anything.
     const resting = directories.filter((microvmId) => !journal.includes(microvmId));
     forEachOf(parallel, resting, async (microvmId) =>
       this.#settle(await findMicrovm(this.#tools, microvmId), undefined),
     ).catch(stop);
     await forEachOf(parallel, candidates, (candidate) => this.#takeOver(candidate));
+  }
+
+  /** A VMM that cannot be ended keeps its own MicroVM waiting, and no other: takes those out of `others` of which nothing runs. */
+  async #settleGone(others: Found[]): Promise<void> {
+    const { driver, layout } = this.#tools;
+    const left = new Set((await driver.sweep(layout.run, this.#keep, { dryRun: true })).map((one) => one.runDirectory));
+    const [still, gone] = [others.filter(isLeft), others.filter((found) => !isLeft(found))];
+    others.splice(0, others.length, ...still);
+    await this.#settleAll(gone);
+
+    function isLeft({ microvmId }: Found): boolean {
+      return left.has(vmPaths(layout, microvmId).run);
+    }
+  }
+
+  #settleAll(founds: readonly Found[]): Promise<void> {
+    return forEachOf(parallel, founds, (found) => this.#settle(found, whyGone(found)));
   }
 
   /** With its slot, which is not swept then. */
@@ -124,10 +139,13 @@ export class Recovery {
 
   async #takeOver({ slot, ...found }: Candidate): Promise<void> {
     const { record, entry, newest, microvmId } = found;
-    const machine = await this.#adopt(record, newest, slot);
-    if (typeof machine === 'string') {
-      await slot?.release().catch(() => {});
-      return this.#settle(found, machine);
+    const machine = await adoptVm(this.#tools, record, newest, slot);
+    if (machine instanceof Lost) {
+      // What does not end keeps only those waiting who ask for this MicroVM, and no server from stopping.
+      const gone = machine.lives ? this.#end(microvmId) : Promise.resolve();
+      const settled = gone.then(() => slot?.release().catch(() => {})).then(() => this.#settle(found, machine.why));
+      settled.catch((error: unknown) => this.#stop(error));
+      return;
     }
     const resident = await this.#resident(record, newest);
     resident.adopt({ machine, slot }, entry.orderGeneration);
@@ -135,30 +153,10 @@ export class Recovery {
     this.#done(microvmId, undefined);
   }
 
-  /** Resolves with why not when nothing of it runs any more. */
-  async #adopt({ microvmId, buildId }: VmRecord, newest: number, slot: Slot | undefined): Promise<Machine | string> {
-    const { driver, layout, closing: signal, log } = this.#tools;
-    const paths = vmPaths(layout, microvmId);
-    const snapshot = newest > 0 ? { snapshot: paths.snapshot(newest) } : {};
-    const where = { runDirectory: paths.run, image: join(layout.images, buildId), disks: paths.disks, ...snapshot };
-    const order = { ...where, ...(slot ? { wire: slot } : {}), signal };
-    const ended = 'Its virtual machine monitor ended while the server was not running.';
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return (await driver.adopt(order)) ?? ended;
-      } catch (error) {
-        // It lives, and what was in the way may pass.
-        const why = describe(error);
-        log.error('microvm_not_adopted', { microvmId, attempt, why });
-        if (attempt < attempts) {
-          await pause(attempt * attemptPauseMs, signal);
-          continue;
-        }
-        this.#keep.delete(paths.run);
-        await this.#sweep();
-        return `The server that was started again could not take it over: ${why}`;
-      }
-    }
+  /** Resolves when nothing of it runs any more. */
+  #end(microvmId: string): Promise<void> {
+    this.#keep.delete(vmPaths(this.#tools.layout, microvmId).run);
+    return this.#sweep();
   }
 
   /** Nothing of it runs. `lost`: why that is so although it ran or was about to. */

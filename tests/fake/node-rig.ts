@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fakeBuilder } from '../../src/build/fake-builder.ts';
 import type { NodeClient } from '../../src/contract/node-api.ts';
+import { Fault } from '../../src/lib/errors.ts';
 import type { Log } from '../../src/lib/log.ts';
 import { ManualClock } from '../../src/lib/manual-clock.ts';
 import type { SlotPool } from '../../src/net/slot.ts';
 import { Admission, type AdmissionParts } from '../../src/node/admission/admission.ts';
-import { nodeLayout } from '../../src/node/layout.ts';
+import { nodeLayout, vmPaths } from '../../src/node/layout.ts';
 import { createLocalNode } from '../../src/node/local-node.ts';
 import { createFakeDriver, type FakeDriver } from '../../src/vmm/fake/fake-driver.ts';
 import { buildOrder } from '../support/real-node.ts';
@@ -29,6 +30,8 @@ export interface FakeHost {
   crash(): Promise<void>;
   /** While set, the next server's adoptions wait for it. */
   holdAdoption: Promise<void> | undefined;
+  /** While set, the VMM of this MicroVM survives every attempt of the next server to end it. */
+  undying: string | undefined;
   /** The server ends, and the next one is there. Resolves with how many MicroVMs ran on meanwhile. */
   leave(): Promise<number>;
   close(): Promise<void>;
@@ -55,6 +58,7 @@ export async function hostWith(
   const logged: string[] = [];
   const note = (name: string): void => void logged.push(name);
   const log: Log = { debug: note, info: note, warn: note, error: note } as unknown as Log;
+  const layout = nodeLayout(directory, 'adm0', join(directory, 'run'));
   const make = async () => {
     const driver = createFakeDriver({ clock, latencyMs: { restore: restoreMs } });
     const adopt = driver.adopt.bind(driver);
@@ -62,9 +66,14 @@ export async function hostWith(
       await host?.holdAdoption;
       return adopt(order);
     };
+    const sweep = driver.sweep.bind(driver);
+    driver.sweep = async (runRoot, keep, options) => {
+      if (host?.undying === undefined || options?.dryRun) return sweep(runRoot, keep, options);
+      await sweep(runRoot, new Set([...keep, vmPaths(layout, host.undying).run]));
+      throw new Fault('deadline_exceeded', { what: 'Ending a VMM', ms: 1 });
+    };
     const defaults = { memoryMib: 2000, parallelLaunches: 2, maxRunning: 256, cpuBurst: 4 };
     const admission = new Admission({ ...defaults, clock, disk: async () => disk, ...parts });
-    const layout = nodeLayout(directory, 'adm0', join(directory, 'run'));
     const readiness = { graceMs: 200, intervalMs: 5 };
     const shared = {
       builder: fakeBuilder,
@@ -79,7 +88,7 @@ export async function hostWith(
   let host: FakeHost | undefined;
   let current = await make();
   const made: FakeHost = {
-    ...{ directory, clock, disk, logged, buildId: '', holdAdoption: undefined },
+    ...{ directory, clock, disk, logged, buildId: '', holdAdoption: undefined, undying: undefined },
     get node() {
       return current.node;
     },

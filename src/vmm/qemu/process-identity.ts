@@ -53,9 +53,9 @@ export function end(identity: ProcessIdentity): void {
   }
 }
 
-/** Resolves when the process is no more. Looks often at first, then four times a second. */
-export async function untilGone(identity: ProcessIdentity): Promise<void> {
-  for (let waitMs = 5; lives(identity); waitMs = Math.min(waitMs * 1.2, slowestPollMs)) await pause(waitMs);
+/** Resolves when the process is no more. Looks often at first, then four times a second. Rejects with `aborted` on `signal`. */
+export async function untilGone(identity: ProcessIdentity, signal?: AbortSignal): Promise<void> {
+  for (let waitMs = 5; lives(identity); waitMs = Math.min(waitMs * 1.2, slowestPollMs)) await pause(waitMs, signal);
 }
 
 const launcherRoot = /^root=(\/.+)$/;
