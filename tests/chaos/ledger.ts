@@ -23,6 +23,8 @@ export interface VmEntry {
   sleeps: number;
   /** An act was under way when somebody was killed: its time may have stood still. */
   disturbed: boolean;
+  /** Its VMM was killed in this round while something happened to it. */
+  struck: boolean;
   /** Its end has been verified. */
   closed: boolean;
   /** It has been seen running or asleep once. */
@@ -36,7 +38,7 @@ export interface VmEntry {
 export function newEntry(clientToken: string): VmEntry {
   return {
     ...{ clientToken, id: '', endpoint: '', token: {}, mayBe: ['none'], asked: new Set(), answered: new Set() },
-    ...{ sleeps: 0, disturbed: false, closed: false, proven: false, rolledBack: false },
+    ...{ sleeps: 0, disturbed: false, struck: false, closed: false, proven: false, rolledBack: false },
   };
 }
 
@@ -50,8 +52,9 @@ export function asked(entry: VmEntry, goal: Place): void {
   if (goal !== 'RUNNING') delete entry.seen;
 }
 
-/** The act was acknowledged: from now on it is either there or on its way. */
+/** The act was acknowledged: from now on it is either there or on its way. What was answered before its VMM was killed may be read after that; only an end is one still. */
 export function acknowledged(entry: VmEntry, goal: Place): void {
+  if (entry.struck && goal !== 'TERMINATED') return;
   entry.mayBe = [goal];
 }
 
@@ -68,6 +71,7 @@ export function struck(entry: VmEntry, policy: 'end' | 'restore', busy: boolean)
   const ran = mayBe(entry, 'RUNNING');
   if (!ran && !busy) return;
   entry.disturbed = true;
+  entry.struck = busy;
   const canGoBack = policy === 'restore' && entry.atLastSleep !== undefined;
   if (canGoBack) entry.rolledBack = true;
   if (busy) entry.mayBe = [...new Set<Place>([...entry.mayBe, 'RUNNING', 'SUSPENDED', 'TERMINATED'])];

@@ -39,7 +39,7 @@ export async function checkRecovery(world: World, host: HostTicks): Promise<Chec
   await Promise.all([checkLists(world), checkSmall(world), ...world.images.map((image) => checkImage(world, image))]);
   const settledMs = hostMs() - openMs;
   checkUsage(world);
-  for (const entry of world.all) entry.disturbed = false;
+  for (const entry of world.all) Object.assign(entry, { disturbed: false, struck: false });
   return { firstAnswerMs, settledMs };
 }
 

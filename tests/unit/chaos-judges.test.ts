@@ -93,6 +93,17 @@ test('who is struck ends, unless it slept before and may go back to that; sleepe
   expect(entry.mayBe).toEqual(['SUSPENDED']);
 });
 
+test('an answer that is read after the VMM was killed does not say where its MicroVM comes to rest, but for its end', () => {
+  const entry = newEntry('');
+  acknowledged(entry, 'RUNNING');
+  asked(entry, 'SUSPENDED');
+  struck(entry, 'end', true);
+  acknowledged(entry, 'SUSPENDED');
+  expect(entry.mayBe).toContain('TERMINATED');
+  acknowledged(entry, 'TERMINATED');
+  expect(entry.mayBe).toEqual(['TERMINATED']);
+});
+
 const calm: HostTicks = { worst: () => 100, stop: async () => {} };
 
 test('a gap in the ticks and a clock that stood still are found, and a busy host excuses them', () => {
