@@ -9,17 +9,21 @@ const alone = ['net-*', 'hostile/{neighbour,images,builds-on-host}', 'two-proces
   (name) => `tests/real/${name}.test.ts`,
 );
 
+/** Of tests on real VMs. */
+const setupFiles = ['tests/support/end-of-file.ts'];
+
 const tier = (
   name: string,
   order: number,
   include: string[],
   timeoutMs: number,
-  options: { workers?: number; together?: boolean; exclude?: string[] } = {},
+  options: { workers?: number; together?: boolean; exclude?: string[]; setupFiles?: string[] } = {},
 ) => ({
   test: {
     name,
     include,
     exclude: options.exclude ?? [],
+    setupFiles: options.setupFiles ?? [],
     testTimeout: timeoutMs,
     hookTimeout: timeoutMs,
     fileParallelism: options.workers !== 1,
@@ -38,9 +42,9 @@ export default defineConfig({
       tier('fake', 1, ['tests/fake/**/*.test.ts'], 30_000, { together: true }),
       tier('server', 2, ['tests/server/**/*.test.ts'], 60_000, { together: true }),
       tier('conformance', 3, ['tests/conformance/**/*.test.ts'], 60_000),
-      tier('real', 4, ['tests/real/**/*.test.ts'], 180_000, { workers: 2, exclude: alone }),
-      tier('alone', 5, alone, 180_000, { workers: 1 }),
-      tier('long', 6, ['tests/long/**/*.test.ts'], 900_000, { workers: 1 }),
+      tier('real', 4, ['tests/real/**/*.test.ts'], 180_000, { workers: 2, exclude: alone, setupFiles }),
+      tier('alone', 5, alone, 180_000, { workers: 1, setupFiles }),
+      tier('long', 6, ['tests/long/**/*.test.ts'], 900_000, { workers: 1, setupFiles }),
       tier('last', 7, ['tests/last/**/*.test.ts'], 30_000, { workers: 1 }),
     ],
   },

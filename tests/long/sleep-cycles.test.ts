@@ -22,4 +22,4 @@ test('a hundred sleeps keep 64 MiB of memory and a file of 64 MiB, and the last 
   console.log(`after 10 sleeps: ${text(tenth)}\nafter 100: ${text(last)}`);
   expect(grown('diskBytes')).toBeLessThan(clusterPages * grown('writtenBytes') + layersBytes);
   expect(grown('memoryBytes')).toBeLessThan(memoryGrowthMib * mib);
-});
+}, 2_400_000);

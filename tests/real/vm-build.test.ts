@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { ask, projectFiles, type RealNode, startRealNode } from '../support/real-node.ts';
 import { besideHost, build, failure, project } from '../support/vm-builds.ts';
-import { zipOf } from '../support/zip.ts';
 
 // Emulated, and on a busy machine, a build may take minutes.
 vi.setConfig({ testTimeout: 900_000, hookTimeout: 300_000 });
@@ -63,18 +62,14 @@ test('caches are files of the server alone that take what they hold', () => {
   }
 });
 
-test('a cache that is garbage is made anew; failures say why, in the same words as on the host', async () => {
+test('a cache that is garbage is made anew; a failure says why, in the same words as on the host', async () => {
   writeFileSync(cacheOf(here), Buffer.alloc(4 << 20, 'garbage'), { flag: 'r+' });
-  const big = project('RUN echo fine && echo and there >&2 && head -c 200M /dev/zero > /big\nCMD x');
+  // Python alone is larger than that.
+  const big = project('RUN echo fine && echo and there >&2\nCMD x');
   const changes = { diskMib: 100 };
   const tooBig = await failure(it, big, changes);
   expect(tooBig.log).toContain('fine');
   expect(tooBig.why).toMatch(/^DISK_STORAGE_FULL/);
-  const unknown = zipOf([{ name: 'Dockerfile', data: 'FROM localhost/nothing:1\nCMD x' }]);
-  const { why } = await failure(it, unknown);
-  const { inVm, onHost } = await besideHost([
-    { zip: big, changes, why: tooBig.why },
-    { zip: unknown, why },
-  ]);
+  const { inVm, onHost } = await besideHost([{ zip: big, changes, why: tooBig.why }]);
   expect(inVm).toEqual(onHost);
 });

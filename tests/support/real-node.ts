@@ -10,6 +10,7 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { silentLog } from '../../src/lib/log.ts';
 import { type NodeSettings, openNode } from '../../src/node/open-node.ts';
 import { Relay } from '../../src/relay/relay.ts';
+import { noteClosed, noteOpen } from './open-hosts.ts';
 import { type ZipEntry, zipOf } from './zip.ts';
 
 export const toolkitDirectory = resolve(import.meta.dirname, '../../.waterbear');
@@ -48,10 +49,12 @@ export async function startRealNode(settings: Partial<NodeSettings> = {}): Promi
       real.node = await open();
     },
     async close() {
+      noteClosed(real);
       await real.node.close();
       await rm(directory, { recursive: true, force: true });
     },
   };
+  noteOpen(real);
   return real;
 }
 

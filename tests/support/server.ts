@@ -16,6 +16,7 @@ import { within } from '../../src/lib/deadline.ts';
 import { createLog, silentLog } from '../../src/lib/log.ts';
 import { type RunningServer, startServer } from '../../src/main.ts';
 import { openNode } from '../../src/node/open-node.ts';
+import { noteClosed, noteOpen } from './open-hosts.ts';
 import { toolkitDirectory } from './real-node.ts';
 
 export interface Answer {
@@ -92,7 +93,6 @@ export async function startTestServer({
     return { server, lambda: new LambdaMicrovms(config), s3: new S3({ ...config, forcePathStyle: true }) };
   };
   let current = await open().catch(forget);
-  if (!existing) await current.s3.createBucket({ Bucket: bucket });
   const it: TestServer = {
     data,
     get server() {
@@ -121,6 +121,7 @@ export async function startTestServer({
       current = await open();
     },
     async close() {
+      noteClosed(it);
       let left: number | undefined;
       try {
         left = await within(waitMs, 'Closing the server', current.server.close());
@@ -130,6 +131,8 @@ export async function startTestServer({
       }
     },
   };
+  noteOpen(it);
+  if (!existing) await it.s3.createBucket({ Bucket: bucket });
   return it;
 }
 

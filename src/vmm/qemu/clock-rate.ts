@@ -1,5 +1,5 @@
 // Does a guest's clock run as fast as ours? On a busy host a kernel may measure its processor's time stamps wrong, by a factor of nine even, and an image
-// would keep that for all of its MicroVMs.
+// would keep that for all of its MicroVMs. A build keeps its time limits by the clock of its VM: they would be over long before their time.
 import { pause } from '../../lib/deadline.ts';
 import { Fault } from '../../lib/errors.ts';
 

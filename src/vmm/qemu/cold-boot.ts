@@ -34,8 +34,6 @@ export interface BootParts {
   plan: VmmPlan;
   layers: DiskLayer[];
   translationMib?: number;
-  /** What its clock shows matters: others will be made of it. */
-  keepsTime?: true;
 }
 
 /**
@@ -62,7 +60,7 @@ export async function coldBoot(
 async function attempt(
   { guestDirectory, toolDirectory }: BootTools,
   { size, runDirectory, signal, wire, onConsole }: BootOrder | ThrowawayOrder,
-  { plan, keepsTime, ...disks }: BootParts,
+  { plan, ...disks }: BootParts,
   stopwatch: Stopwatch,
   helloMs: number,
 ): Promise<ColdBoot> {
@@ -86,10 +84,8 @@ async function attempt(
     await process.qmp.execute('cont');
     const { elapsedMs: _, ...hello } = await guest.hello(helloMs);
     stopwatch.lap('boot');
-    if (keepsTime) {
-      await checkClockRate(async () => (await guest.hello(helloMs)).elapsedMs ?? 0);
-      stopwatch.lap('clock');
-    }
+    await checkClockRate(async () => (await guest.hello(helloMs)).elapsedMs ?? 0);
+    stopwatch.lap('clock');
     const stages = stopwatch.stages();
     return { memory, hello, process, guest, stages, repaired: [], onConsole, suspendSaver: undefined, release };
   } catch (error) {

@@ -154,7 +154,7 @@ class QemuDriver implements Driver, ThrowawayDriver {
           { path: join(order.image, init), writable: true },
         ]
       : [];
-    const parts = { plan: this.#plan(order), layers, keepsTime: true } as const;
+    const parts = { plan: this.#plan(order), layers };
     const { memory, hello, ...started } = await coldBoot(this.#options, order, parts, stopwatch);
     const engine = this.#engine(order.wire ? 'tap' : 'none');
     const { image: directory, runDirectory, size } = order;

@@ -1,5 +1,6 @@
 // What tests of hostile builds have in common: pieces of Dockerfiles and zips, and what must hold after each of them.
 import { readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { expect } from 'vitest';
 import type { NodeSettings } from '../../../src/node/open-node.ts';
 import type { ZipEntry } from '../zip.ts';
@@ -11,11 +12,16 @@ export const endless = 'CMD ["sleep", "1000"]\n';
 export const dockerfile = (text: string, from = base): ZipEntry => ({ name: 'Dockerfile', data: from + text });
 export const link = (name: string, target: string): ZipEntry => ({ name, data: target, mode: 0o120777 });
 
-/** Without network namespaces, which come and go with slots. */
-export async function hostMounts(): Promise<string> {
+/** Without network namespaces, which come and go with slots, and without what somebody else mounts in a temporary directory of theirs. */
+async function hostMounts(ownDirectory: string): Promise<string[]> {
   const lines = (await readFile('/proc/self/mounts', 'utf8')).split('\n');
-  return lines.filter((line) => !line.startsWith('nsfs ')).join('\n');
+  return lines.filter((line) => {
+    const [kind, point = ''] = line.split(' ');
+    return kind !== 'nsfs' && (!isBelow(point, tmpdir()) || isBelow(point, ownDirectory));
+  });
 }
+
+const isBelow = (path: string, directory: string): boolean => path.startsWith(`${directory}/`);
 
 /** A build that fails for `reason`, gives nothing of the host away and reaches nobody. */
 export async function expectRefused(host: BuildHost, entries: readonly ZipEntry[], reason: RegExp): Promise<Built> {
@@ -71,12 +77,12 @@ export interface WatchedBuildHost extends AsyncDisposable {
 export async function startWatchedBuildHost(settings: Partial<NodeSettings>): Promise<WatchedBuildHost> {
   const host = await startBuildHost(settings);
   process.env.WBPROBE_SECRET = host.secret;
-  const mounts = await hostMounts();
+  const mounts = await hostMounts(host.real.directory);
   const stray = await strayFiles();
   return {
     host,
     async unchanged() {
-      expect(await hostMounts()).toBe(mounts);
+      expect(await hostMounts(host.real.directory)).toEqual(mounts);
       expect((await strayFiles()).filter((path) => !stray.includes(path))).toEqual([]);
       expect(await strangeFiles(host.real.directory, [/^images\/wbprobe-\d+$/, /^cache/])).toEqual([]);
       for (const file of host.files) expect(await readFile(file, 'utf8')).toBe(`${host.secret}\n`);
