@@ -54,7 +54,7 @@ async function untilOver(server: ServerFacts, begun: ScrubFacts, around: Surroun
       const facts = membersOf(answer) as unknown as ScrubFacts;
       if (facts.underWay?.startedAt !== startedAt || startedAt === undefined) {
         if (facts.last?.startedAt === startedAt || startedAt === undefined) return facts;
-        if (facts.underWay || (facts.last && startedAt !== undefined && facts.last.startedAt > startedAt))
+        if (facts.underWay || (facts.last && facts.last.startedAt > startedAt))
           throw new Fault('conflict', { what: 'Another pass was asked for, and took the place of this.' });
         throw new Fault('internal', { what: "The pass did not come to its end. The server's log says why." });
       }
