@@ -27,7 +27,8 @@ export const scrub = defineCommand({
   details: `
 Images, sleeping MicroVMs, objects, keys, the database, the guest's kernel and what else set-up made. The server does so by
 itself every few days (serve --scrub-days). A MicroVM of which something is damaged does not wake until the file has been
-put right, e.g. from a backup, and a pass has found it so. Ends with 1 when there is damage.`,
+put right, e.g. from a backup, and a pass has found it so. Ends with 1 when there is damage.
+The pass is the server's and goes on when this command is stopped.`,
   flags: [
     dataFlag,
     { flags: '--mib-per-second <n>', text: "how fast it reads; 0: as fast as it can (default: the server's pace)" },
@@ -54,10 +55,13 @@ async function untilOver(server: ServerFacts, begun: ScrubFacts, around: Surroun
       const facts = membersOf(answer) as unknown as ScrubFacts;
       if (facts.underWay?.startedAt !== startedAt || startedAt === undefined) {
         if (facts.last?.startedAt === startedAt || startedAt === undefined) return facts;
+        if (facts.underWay || (facts.last && facts.last.startedAt > startedAt))
+          throw new Fault('conflict', { what: 'Another pass was asked for, and took the place of this.' });
         throw new Fault('internal', { what: "The pass did not come to its end. The server's log says why." });
       }
       const { files, bytes } = facts.underWay ?? { files: 0, bytes: 0 };
-      line.show(`${counted(files)}, ${mib(bytes)} read, ${facts.damage.length} damaged`);
+      const about = facts.last ? ` of about ${mib(facts.last.bytes)}` : '';
+      line.show(`${counted(files)}, ${mib(bytes)}${about} read, ${facts.damage.length} damaged`);
       await pause(lookEveryMs);
     }
   } finally {

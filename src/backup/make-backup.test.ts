@@ -115,7 +115,10 @@ test('a disk that is full before the end leaves nothing, whatever it was that fo
       ? { error: Object.assign(new Error('no space'), { code: 'ENOSPC' }) }
       : undefined,
   );
-  await expect(back()).rejects.toMatchObject({ code: 'disk_full' });
+  await expect(back()).rejects.toMatchObject({
+    code: 'disk_full',
+    message: expect.stringContaining(`${target}.new/images/b1/image.json`),
+  });
   expect(await readdir(place)).toEqual(['data']);
 });
 

@@ -61,8 +61,15 @@ export async function makeWhole<T>(path: string, fill: (aside: string) => Promis
     return made;
   } catch (error) {
     await remove(aside).catch(() => {});
-    throw error;
+    throw isFault(error) ? inFull(error) : error;
   }
+}
+
+/** There are two directories with files of the same names: the operator has to know in which one the disk is full. */
+function inFull(fault: Fault): Fault {
+  const { path } = fault.facts;
+  const isOfDisk = fault.code === 'disk_full' || fault.code === 'disk_failed';
+  return isOfDisk && path !== undefined ? new Fault(fault.code, { ...fault.facts, file: path }, fault) : fault;
 }
 
 async function begin(path: string, aside: string): Promise<void> {

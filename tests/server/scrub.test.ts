@@ -7,8 +7,9 @@ import { commands } from '../../cli/commands/index.ts';
 import { runProgram } from '../../cli/program.ts';
 import type { ScrubFacts } from '../../src/app/scrubbing.ts';
 import { flipBit } from '../support/flip.ts';
-import { scrubbed as scrubbedOf } from '../support/scrub.ts';
-import { startTestServer, type TestServer } from '../support/server.ts';
+import { runCli } from '../support/run-cli.ts';
+import { scrubbed as scrubbedOf, statusOf } from '../support/scrub.ts';
+import { poll, startTestServer, type TestServer } from '../support/server.ts';
 import { zipOf } from '../support/zip.ts';
 
 const zip = zipOf([{ name: 'Dockerfile', data: 'FROM scratch\nCMD ["x"]\n' }]);
@@ -111,6 +112,14 @@ test('an image or a snapshot that is gone altogether is found, for the rows prom
     await rename(aside, gone);
     expect((await scrubbed()).damage).toEqual([]);
   }
+});
+
+test('whoever waits for a pass hears that another one took its place', async () => {
+  await it.s3.putObject({ Bucket: 'test-bucket', Key: 'slow', Body: Buffer.alloc(30 << 20, 1) });
+  const waiting = runCli(['scrub', '--mib-per-second', '1', '--data', it.data]);
+  await poll('the slow pass', async () => ((await statusOf(it.data)).underWay ? true : undefined));
+  await scrubbed();
+  expect(await waiting).toMatchObject({ exitCode: 1, err: expect.stringContaining('Another pass was asked for') });
 });
 
 test('what changes while it is read is no damage', async () => {
