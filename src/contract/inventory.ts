@@ -42,6 +42,15 @@ export interface HostThing {
   use?: string;
 }
 
+/** What goes with `thing` beside those `apart`: with a MicroVM, whatever is listed by itself in its directory. Bytes. */
+export function bytesWith(thing: HostThing, things: readonly HostThing[], apart: ReadonlySet<string>): number {
+  if (thing.kind !== 'microvm') return thing.bytes;
+  const parts = things.filter(
+    ({ id, microvmId }) => id !== thing.id && microvmId === thing.microvmId && !apart.has(id),
+  );
+  return parts.reduce((sum, { bytes }) => sum + bytes, thing.bytes);
+}
+
 /** What became of a thing that was to be removed. */
 export interface Discarded {
   id: string;

@@ -11,6 +11,7 @@ import { caller, demoArn } from '../../src/app/testing/test-app.ts';
 import { openSealed, sealJson } from '../../src/lib/sealed-json.ts';
 import { findMicrovm } from '../../src/store/microvms.ts';
 import { createFakeDriver } from '../../src/vmm/fake/fake-driver.ts';
+import { diskUsage } from '../../src/vmm/qemu/disk-usage.ts';
 import { type GarbageRig, garbageRig } from './garbage-rig.ts';
 
 const hour = 3_600_000;
@@ -250,6 +251,9 @@ test('an end that was cut off: the MicroVM of an ended record is residue, one wi
       [`microvm:${running}`, true],
     ].sort(),
   );
+  // With what is listed by itself as long as somebody owns it.
+  for (const { bytes, where } of orphans) expect(bytes).toBe(await diskUsage(where));
+  expect(orphans[0]?.bytes).toBeGreaterThan(4096);
   await reapOrphans(rig.context, { all: true });
   expect(rig.node.list().map(({ microvmId }) => microvmId)).toEqual([running]);
   await reapOrphans(rig.context, { ids: [`microvm:${running}`] });

@@ -1,5 +1,5 @@
 // The inventory of both sides. A record without its thing is an orphan like a thing without its record.
-import { graceMs, type HostThing } from '../../contract/inventory.ts';
+import { bytesWith, graceMs, type HostThing } from '../../contract/inventory.ts';
 import { type ExpectedBuild, knownMicrovms, readExpected } from '../../store/survey.ts';
 import type { MicrovmRow } from '../../store/tables.ts';
 import type { AppContext } from '../context.ts';
@@ -20,8 +20,13 @@ export async function survey(app: AppContext): Promise<Survey> {
   const expected = await readExpected(app.db);
   const ids = things.flatMap(({ kind, microvmId }) => (kind === 'microvm' && microvmId ? [microvmId] : []));
   const books = { ...expected, known: await knownMicrovms(app.db, ids) };
+  const unowned = things.flatMap((thing) => judge(thing, books) ?? []);
+  const apart = new Set(unowned.map(({ id }) => id));
+  const bytesOf = new Map(
+    things.filter(({ id }) => apart.has(id)).map((thing) => [thing.id, bytesWith(thing, things, apart)]),
+  );
   const orphans = [
-    ...things.flatMap((thing) => judge(thing, books) ?? []),
+    ...unowned.map((orphan) => ({ ...orphan, bytes: bytesOf.get(orphan.id) ?? orphan.bytes })),
     ...recordsWithoutMicrovm(app, books, onHost),
     ...recordsWithoutFiles(app, books, new Set(ids)),
     ...versionsWithoutFiles(app, books, things),

@@ -1,4 +1,5 @@
 // --keep-suspended: MicroVMs that slept for longer than the operator keeps them end, whatever their own policy allows.
+import { bytesWith } from '../../contract/inventory.ts';
 import type { AppContext } from '../context.ts';
 import { requestEnd } from '../end-microvm.ts';
 import type { LiveMicrovm } from '../microvm-index.ts';
@@ -18,13 +19,12 @@ export function suspendedForLong(app: AppContext, { things, orphans }: Survey): 
     .filter(isOver)
     .map((vm): Planned => {
       const { microvmId } = vm.row;
-      // What of it is an orphan by itself is counted as such.
-      const own = things.filter((thing) => thing.microvmId === microvmId && !apart.has(thing.id));
+      const own = things.find((thing) => thing.kind === 'microvm' && thing.microvmId === microvmId);
       return {
         policy: 'keep-suspended',
         id: `microvm:${microvmId}`,
         where: microvmId,
-        bytes: own.reduce((sum, { bytes }) => sum + bytes, 0),
+        bytes: own ? bytesWith(own, things, apart) : 0,
         why: stateReason,
         cleaning: 'It is terminated.',
         collect: async () => {

@@ -1,6 +1,6 @@
 // Removes what nothing on this host needs. Each thing is looked at anew first, and what the host needs is refused whoever asks.
 import { basename, join } from 'node:path';
-import type { Discarded, HostThing } from '../../contract/inventory.ts';
+import { bytesWith, type Discarded, type HostThing } from '../../contract/inventory.ts';
 import { remove } from '../../lib/durable-file.ts';
 import { describe, Fault } from '../../lib/errors.ts';
 import { takeInventory } from './inventory.ts';
@@ -21,13 +21,20 @@ export async function discard(
   acts: DiscardActs,
   ids: readonly string[],
 ): Promise<Discarded[]> {
-  const things = new Map((await takeInventory(sources)).map((thing) => [thing.id, thing]));
+  const all = await takeInventory(sources);
+  const things = new Map(all.map((thing) => [thing.id, thing]));
+  const apart = new Set(ids);
   const done: Discarded[] = [];
   for (const id of ids) {
     const thing = things.get(id);
     // What is gone already, with something else perhaps, is as it should be.
     const why = thing ? await discardOne(sources, acts, thing) : undefined;
-    done.push({ id, done: why === undefined, ...(why === undefined ? {} : { why }), bytes: thing?.bytes ?? 0 });
+    done.push({
+      id,
+      done: why === undefined,
+      ...(why === undefined ? {} : { why }),
+      bytes: thing ? bytesWith(thing, all, apart) : 0,
+    });
   }
   return done;
 }
