@@ -12,7 +12,7 @@ import type { KeyLookup } from './api/sigv4/verify.ts';
 import { type App, createApp } from './app/create-app.ts';
 import { metricsText } from './app/metrics/metrics-text.ts';
 import type { AppSettings } from './app/settings.ts';
-import { refuseCopies } from './backup/data-directory.ts';
+import { refuseCopies, refuseWithoutDatabase } from './backup/data-directory.ts';
 import { limitsOf, profiles } from './config/profiles.ts';
 import { lifecycleOf, type ServerSettings } from './config/settings.ts';
 import type { Limits } from './contract/limits.ts';
@@ -94,6 +94,7 @@ async function start(
   await remove(at('disk-reserve'));
   await removeAsides(at('archives'), (name) => isBuildId(basename(name, '.zip')));
   for (const directory of [data, at('keys')]) await removeAsides(directory);
+  await refuseWithoutDatabase(data);
   const store = stack.use(await openStore(at('waterbear.db')));
   const key = await firstAccessKey(store.db, settings, clock);
   const objects = await openDirectoryStore({ dir: at('objects'), clock });
