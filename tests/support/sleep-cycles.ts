@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import { z } from 'zod';
 import { diskUsage } from '../../src/vmm/qemu/disk-usage.ts';
+import { readManifest } from '../../src/vmm/qemu/manifest.ts';
 import { projectZip } from './real-node.ts';
 import { poll, startTestServer } from './server.ts';
 
@@ -66,10 +67,18 @@ export async function sleepManyTimes(cycles: number, mib: number): Promise<Cycle
   }
 }
 
-/** A wake does not wait for a merge of layers, so that those who are woken at once have many; once it rests, it has few. */
+/**
+ * A wake does not wait for a merge of layers, so that those who are woken at once have many; once it rests, it has few. Layers that were merged go one by one
+ * after that: it rests when there are no others than its snapshot names.
+ */
 async function restingSizes(directory: string): Promise<Omit<Sleep, 'writtenBytes'>> {
   const disks = join(directory, 'disk');
-  await poll('the merge of layers', async () => ((await readdir(disks)).length < mostLayers ? true : undefined));
-  const [snapshot = ''] = (await readdir(directory)).filter((name) => name.startsWith('sleep-')).slice(-1);
-  return { memoryBytes: await diskUsage(join(directory, snapshot)), diskBytes: await diskUsage(disks) };
+  const snapshot = await poll('the merge of layers', async () => {
+    const [name = '', ...others] = (await readdir(directory)).filter((one) => one.startsWith('sleep-'));
+    // The one that was looked at may just be replaced.
+    const manifest = await readManifest(join(directory, name)).catch(() => undefined);
+    if (!manifest || others.length > 0 || manifest.layers.length >= mostLayers) return undefined;
+    return (await readdir(disks)).length === manifest.layers.length ? join(directory, name) : undefined;
+  });
+  return { memoryBytes: await diskUsage(snapshot), diskBytes: await diskUsage(disks) };
 }
