@@ -11,12 +11,12 @@ import {
   moveIntoPlace,
   remove,
   removeAsides,
-  sha256File,
   writeDurably,
   writeNew,
   writeStream,
 } from './durable-file.ts';
 import { run } from './process.ts';
+import { sha256File } from './sha256-file.ts';
 
 let directory: string;
 const at = (...names: string[]): string => join(directory, ...names);

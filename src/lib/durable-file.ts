@@ -1,7 +1,7 @@
 // The one place that writes files which must outlive the process. A file is there whole or not at all after a crash: it is written aside, synced, renamed, and its
 // directory is synced. Whoever acknowledges something awaits these first. A full or failing disk is a Fault: `disk_full`, `disk_failed`.
 import { createHash, randomUUID } from 'node:crypto';
-import { constants, createReadStream } from 'node:fs';
+import { constants } from 'node:fs';
 import {
   appendFile,
   chmod,
@@ -11,15 +11,12 @@ import {
   mkdir,
   open,
   readdir,
-  readFile,
   rename,
   rm,
-  stat,
   unlink,
 } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { diskFault, type FileOperation, failIfTold, fileFault } from './disk-faults.ts';
 import { Fault } from './errors.ts';
 
@@ -280,15 +277,4 @@ export async function syncPath(path: string): Promise<void> {
       await handle.close();
     }
   });
-}
-
-/** Up to this size a file is read in one go: a stream would cost more than the hash. */
-const smallFileBytes = 4 << 20;
-
-/** SHA-256 of a file, lower-case hex. Rejects with an AbortError on `signal`. */
-export async function sha256File(path: string, signal?: AbortSignal): Promise<string> {
-  const hash = createHash('sha256');
-  if ((await stat(path)).size <= smallFileBytes) return hash.update(await readFile(path)).digest('hex');
-  await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash, signal ? { signal } : {});
-  return hash.digest('hex');
 }

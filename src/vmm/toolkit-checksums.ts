@@ -1,8 +1,8 @@
 // What set-up has written down about the files it made: a file `checksums` beside them, as sha256sum writes and checks it.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sha256File } from '../lib/durable-file.ts';
 import { Fault } from '../lib/errors.ts';
+import { sha256File } from '../lib/sha256-file.ts';
 
 const maxLines = 100;
 

@@ -1,12 +1,15 @@
 // A whole server below its API, on the fake driver, with slots that are names only and files that are as old as the test says.
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { createApp } from '../../src/app/create-app.ts';
 import { type Survey, survey } from '../../src/app/garbage/find-orphans.ts';
 import { createMicrovmImage } from '../../src/app/operations/create-microvm-image.ts';
+import { resumeMicrovm } from '../../src/app/operations/resume-microvm.ts';
 import { runMicrovm } from '../../src/app/operations/run-microvm.ts';
+import { suspendMicrovm } from '../../src/app/operations/suspend-microvm.ts';
+import { terminateMicrovm } from '../../src/app/operations/terminate-microvm.ts';
 import { updateMicrovmImage } from '../../src/app/operations/update-microvm-image.ts';
 import { stubScrubber } from '../../src/app/testing/stub-scrubber.ts';
 import { caller, demoArn, imageRequest, stubRevoker, testLimits } from '../../src/app/testing/test-app.ts';
@@ -147,4 +150,30 @@ export async function garbageRig(lifecycle: Lifecycle = {}) {
       await rm(directory, { recursive: true, force: true });
     },
   };
+}
+
+export const suspend = async (rig: GarbageRig, microvmIdentifier: string): Promise<void> => {
+  await suspendMicrovm(rig.context, caller, { microvmIdentifier });
+  await rig.settle();
+};
+export const resume = async (rig: GarbageRig, microvmIdentifier: string): Promise<void> => {
+  await resumeMicrovm(rig.context, caller, { microvmIdentifier });
+  await rig.settle();
+};
+export const terminate = async (rig: GarbageRig, microvmIdentifier: string): Promise<void> => {
+  await terminateMicrovm(rig.context, caller, { microvmIdentifier });
+  await rig.settle();
+};
+
+/** With an image of two versions, a MicroVM that runs and one that has slept twice and sleeps. */
+export async function busyRig() {
+  const rig = await garbageRig();
+  await rig.build();
+  await rig.build();
+  const [running, asleep] = [await rig.launch(), await rig.launch()];
+  await suspend(rig, asleep);
+  await resume(rig, asleep);
+  await suspend(rig, asleep);
+  const [buildId = ''] = (await readdir(rig.layout.images)).sort();
+  return { rig, running, asleep, buildId };
 }

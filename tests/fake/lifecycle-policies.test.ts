@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { collectGarbage } from '../../src/app/garbage/collect.ts';
 import { runMicrovm } from '../../src/app/operations/run-microvm.ts';
-import { suspendMicrovm } from '../../src/app/operations/suspend-microvm.ts';
 import { terminateMicrovm } from '../../src/app/operations/terminate-microvm.ts';
 import { caller, demoArn } from '../../src/app/testing/test-app.ts';
 import type { Lifecycle } from '../../src/contract/lifecycle.ts';
@@ -13,7 +12,7 @@ import { listImageVersions } from '../../src/store/image-versions.ts';
 import { findMicrovm } from '../../src/store/microvms.ts';
 import { listUsage } from '../../src/store/usage.ts';
 import { createTasks } from '../../src/tasks/create-tasks.ts';
-import { type GarbageRig, garbageRig } from './garbage-rig.ts';
+import { type GarbageRig, garbageRig, suspend } from './garbage-rig.ts';
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -23,10 +22,6 @@ async function tidied(rig: GarbageRig): Promise<void> {
   await rig.context.tidying.wake();
   await rig.settle();
 }
-const suspend = async (rig: GarbageRig, microvmIdentifier: string): Promise<void> => {
-  await suspendMicrovm(rig.context, caller, { microvmIdentifier });
-  await rig.settle();
-};
 const versionsOf = async (rig: GarbageRig): Promise<string[]> =>
   (await listImageVersions(rig.store.db, { imageArn: demoArn })).map(({ version }) => version);
 

@@ -2,9 +2,10 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { sha256File, syncPath, writeNew } from '../../lib/durable-file.ts';
+import { syncPath, writeNew } from '../../lib/durable-file.ts';
 import { Fault } from '../../lib/errors.ts';
 import { openSealed, sealJson } from '../../lib/sealed-json.ts';
+import { sha256File } from '../../lib/sha256-file.ts';
 import { fileRecord } from '../snapshot-record.ts';
 
 export const manifestName = 'manifest.json';
