@@ -3,7 +3,7 @@
 // but what another thread of Node's pool has just begun.
 import { createHash, type Hash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { instanceOf } from '../../src/node/layout.ts';
 import { type Step, watchSteps } from './steps.ts';
 
@@ -58,7 +58,7 @@ export class CrashImages<L> {
   #onStep(step: Step): void {
     const { data, wanted } = this.#options;
     const isOurs = [data, runOf(data)].some((root) => step.path.startsWith(`${root}/`));
-    if (this.paused || !isOurs) return;
+    if (this.paused || !isOurs || leftOut.has(basename(step.path))) return;
     const n = this.steps++;
     if (!wanted(n)) return;
     const name = `${step.operation} ${step.path.split('/').slice(-2).join('/')}`;
@@ -102,8 +102,7 @@ function replace(from: string, to: string): void {
     rmSync(to, { recursive: true, force: true });
     try {
       mkdirSync(to, { recursive: true });
-      if (existsSync(from))
-        cpSync(from, to, { recursive: true, filter: (path) => !leftOut.has(path.split('/').at(-1) ?? '') });
+      if (existsSync(from)) cpSync(from, to, { recursive: true, filter: (path) => !leftOut.has(basename(path)) });
       return;
     } catch (error) {
       // A step of another thread was faster; then it is done.

@@ -43,10 +43,14 @@ export async function crashAt(wanted: (n: number) => boolean, twice = false): Pr
       await server.close();
     }
     const wrong: string[] = [];
-    const queue = [...copies.images];
+    const queue = copies.images.map((image, i) => ({
+      image,
+      lostVms: i % 2 === 0 ? ('end' as const) : ('restore' as const),
+    }));
     const first = queue.length;
     let judged = 0;
-    for (let image = queue.shift(); image; image = queue.shift()) {
+    for (let next = queue.shift(); next; next = queue.shift()) {
+      const { image, lostVms } = next;
       const acknowledged = image.acknowledged;
       const into = `${image.directory}.again`;
       const isSecond = (n: number): boolean => n % secondStepIn === 0;
@@ -54,10 +58,10 @@ export async function crashAt(wanted: (n: number) => boolean, twice = false): Pr
         twice && judged < first && judged % secondIn === 0
           ? new CrashImages({ data, into, acknowledged: () => acknowledged, wanted: isSecond })
           : undefined;
-      const lostVms = judged % 2 === 0 ? 'end' : 'restore';
       const verdict = await judgeCrash(image, { data, lostVms, before, ...(again ? { again } : {}) });
       if (verdict !== undefined) wrong.push(verdict);
-      queue.push(...(again?.images ?? []));
+      // What the first start has decided is decided: the second has the same policy.
+      for (const second of again?.images ?? []) queue.push({ image: second, lostVms });
       for (const path of [image.directory, `${image.directory}.run`]) await rm(path, { recursive: true, force: true });
       judged += 1;
     }
