@@ -18,6 +18,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { run } from '../../src/lib/process.ts';
+import { runOf } from '../support/crash-images.ts';
 
 const repository = resolve(import.meta.dirname, '../..');
 let root: string;
@@ -82,6 +83,7 @@ test('a server that is killed leaves the next one what was compiled', async () =
   } finally {
     server.kill('SIGKILL');
     await ended;
+    await rm(runOf(join(root, 'data')), { recursive: true, force: true });
   }
 });
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { readServerFile } from '../../cli/server-file.ts';
+import { runOf } from '../support/crash-images.ts';
 import { faultyEnvironment } from '../support/faulty-server.ts';
 import { buildImage, untilState } from '../support/server.ts';
 import { type ServerProcess, startServerIn } from '../support/server-process.ts';
@@ -20,6 +21,8 @@ beforeEach(async () => {
 afterEach(async () => {
   await rm(at('armed'), { force: true });
   await server?.stop('SIGTERM');
+  // Of a MicroVM that could not be put to sleep, and was of that process.
+  await rm(runOf(at('data')), { recursive: true, force: true });
   await rm(directory, { recursive: true, force: true });
 });
 

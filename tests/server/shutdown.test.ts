@@ -8,8 +8,10 @@ import { zipOf } from '../support/zip.ts';
 
 const zip = zipOf([{ name: 'Dockerfile', data: 'FROM scratch\nCMD ["x"]\n' }]);
 const open: TestServer[] = [];
+const places: string[] = [];
 afterEach(async () => {
   for (const one of open.splice(0)) await one.close();
+  for (const place of places.splice(0)) await rm(place, { recursive: true, force: true });
 });
 
 async function start(options: Parameters<typeof startTestServer>[0] = {}): Promise<TestServer> {
@@ -42,23 +44,20 @@ test('a request under way is answered before its MicroVM sleeps; one that would 
 
 test('a start that comes to the data directory by another name takes over what runs', async () => {
   const place = await mkdtemp(join(tmpdir(), 'waterbear-named-'));
-  try {
-    const options = { dataDirectory: join(place, 'data'), keepVms: true };
-    const first = await start(options);
-    const { imageArn } = await first.build('app', zip);
-    const vm = await first.run(imageArn);
-    expect((await first.get(vm.endpoint, vm.token)).body.trim()).toBe('1');
-    await first.server.close();
-    await symlink(options.dataDirectory, join(place, 'alias'));
-    const second = await start({ ...options, dataDirectory: join(place, 'alias'), existing: true });
-    const { endpoint = '', state } = await second.lambda.getMicrovm({ microvmIdentifier: vm.id });
-    expect(state).toBe('RUNNING');
-    expect((await second.get(endpoint, vm.token)).body.trim()).toBe('2');
-    await second.lambda.terminateMicrovm({ microvmIdentifier: vm.id });
-    await second.until(vm.id, 'TERMINATED');
-  } finally {
-    await rm(place, { recursive: true, force: true });
-  }
+  places.push(place);
+  const options = { dataDirectory: join(place, 'data'), keepVms: true };
+  const first = await start(options);
+  const { imageArn } = await first.build('app', zip);
+  const vm = await first.run(imageArn);
+  expect((await first.get(vm.endpoint, vm.token)).body.trim()).toBe('1');
+  await first.server.close();
+  await symlink(options.dataDirectory, join(place, 'alias'));
+  const second = await start({ ...options, dataDirectory: join(place, 'alias'), existing: true });
+  const { endpoint = '', state } = await second.lambda.getMicrovm({ microvmIdentifier: vm.id });
+  expect(state).toBe('RUNNING');
+  expect((await second.get(endpoint, vm.token)).body.trim()).toBe('2');
+  await second.lambda.terminateMicrovm({ microvmIdentifier: vm.id });
+  await second.until(vm.id, 'TERMINATED');
 });
 
 test('with keepVms a MicroVM runs on over a restart, and what slept sleeps', async () => {

@@ -25,6 +25,7 @@ export interface ImageOptions<L> {
   wanted: (n: number) => boolean;
 }
 
+/** Where the host of a data directory has what describes its processes. */
 export const runOf = (data: string): string => `/run/waterbear-${instanceOf(data)}`;
 
 /** What a server makes anew when it starts. */
