@@ -7,17 +7,35 @@ import { benchGatewayThreads } from './gateway-threads.ts';
 import { benchMicrovms } from './microvms.ts';
 import { benchSleepers } from './sleepers.ts';
 
-const { values } = parseArgs({
-  options: {
-    json: { type: 'boolean', default: false },
-    only: { type: 'string' },
-    runs: { type: 'string', default: '9' },
-    memory: { type: 'string', default: '512' },
-    rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '2' },
-    sleepers: { type: 'string', default: '300' },
-  },
-});
+const usage = `usage: npm run bench -- [options]
+  --only <name>     microvms, control-plane, gateway, gateway-threads; sleepers, which takes minutes, is measured in no other way
+  --runs <n>        of launch, suspend and wake (default 9, 7 at least)
+  --memory <mib>    of a MicroVM (default 512)
+  --rounds <n>      of each load (default 5)
+  --seconds <n>     that a load lasts (default 2)
+  --sleepers <n>    how many sleep (default 300)
+  --json            the last line is JSON
+Needs root, as the server does.`;
+
+function readOptions() {
+  const text = (otherwise: string) => ({ type: 'string', default: otherwise }) as const;
+  try {
+    const flag = { type: 'boolean', default: false } as const;
+    const loads = { rounds: text('5'), seconds: text('2') };
+    const microvms = { runs: text('9'), memory: text('512'), sleepers: text('300') };
+    const options = { help: flag, json: flag, only: { type: 'string' }, ...microvms, ...loads } as const;
+    return parseArgs({ options }).values;
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : error}\n${usage}`);
+    return process.exit(2);
+  }
+}
+
+const values = readOptions();
+if (values.help) {
+  console.log(usage);
+  process.exit(0);
+}
 
 const atLeast = (least: number, text: string): number => Math.max(least, Number(text) || least);
 const microvms = { runs: atLeast(7, values.runs), memoryMib: atLeast(128, values.memory) };
